@@ -1,0 +1,15 @@
+//! `mlaction` takes a machine-learning project in a Git repository from data to a gated,
+//! reported model.
+//!
+//! The folder order is the flow:
+//!
+//! ```text
+//! flags + mlaction.toml → config → plan → destination → metrics → report
+//! ```
+//!
+//! `config` and the environment become one printable [`plan`] value, offline; a destination
+//! executes that value; metrics are read from what it wrote, gated against limits and a
+//! baseline, and become one [`report::Report`] with several faces.
+
+pub mod metrics;
+pub mod report;

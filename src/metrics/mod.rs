@@ -1,0 +1,71 @@
+//! Metrics: what a run wrote or printed, as numbers that keep every digit.
+
+pub mod number;
+
+pub use number::Number;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where a metric was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `metrics.json`, written by the training or validation program.
+    File,
+    /// A log line that a metric definition matched.
+    Log,
+}
+
+/// Everything that one job reported.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricSet {
+    /// The last value of each metric, by name (nested names are joined by dots).
+    #[serde(default)]
+    pub values: IndexMap<String, Metric>,
+    /// Curves by name.
+    #[serde(default)]
+    pub series: IndexMap<String, Series>,
+    /// The confusion matrix, when the job wrote one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion_matrix: Option<ConfusionMatrix>,
+    /// Per-class values: class → metric → value.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub per_class: IndexMap<String, IndexMap<String, Number>>,
+}
+
+/// One metric's last value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// The value as it was written, every digit kept.
+    pub value: Number,
+    /// Where the value was read.
+    pub source: Source,
+}
+
+/// A curve: values in the order in which they were reported.
+///
+/// Long series are thinned to a bounded number of points; `count` says how many there were.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Step (epoch, iteration) of each value; as long as `values`.
+    pub steps: Vec<f64>,
+    /// The values.
+    pub values: Vec<Number>,
+    /// How many values were reported before thinning.
+    pub count: u64,
+}
+
+/// Counts of predictions by true class (rows) and predicted class (columns).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfusionMatrix {
+    /// Class labels, in the order of rows and columns.
+    pub labels: Vec<String>,
+    /// `matrix[i][j]`: rows of true class `i` predicted as class `j`.
+    pub matrix: Vec<Vec<u64>>,
+}
