@@ -1,0 +1,102 @@
+//! `mlaction.toml`: read strictly, every mistake reported at once with its place.
+//!
+//! Two passes: [`check`] holds the document against the schema of [`raw::RawConfig`], then
+//! [`rules`] looks at what a schema cannot say. Both only read files of the project.
+
+pub mod check;
+pub mod duration;
+pub mod problem;
+pub mod raw;
+pub mod rules;
+pub mod schema;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::error::{Error, ExitCode, Result};
+use problem::Problem;
+use raw::RawConfig;
+
+/// The file's name.
+pub const FILE_NAME: &str = "mlaction.toml";
+
+/// A config file is small; a large one is a mistake or an attack.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// A project's configuration: valid by itself and against the project's files.
+#[derive(Debug)]
+pub struct Config {
+    /// The project's folder.
+    pub root: PathBuf,
+    /// The settings.
+    pub raw: RawConfig,
+    /// The hyperparameters as the job gets them, from the table or the file.
+    pub hyperparameters: indexmap::IndexMap<String, String>,
+}
+
+/// Finds the project's folder: the nearest one upwards that holds `mlaction.toml`.
+///
+/// # Errors
+/// When there is none.
+pub fn find_root(from: &Path) -> Result<PathBuf> {
+    let start = from.canonicalize().map_err(|cause| {
+        Error::new(ExitCode::Usage, format!("there is no folder `{}`", from.display())).because(cause)
+    })?;
+    start.ancestors().find(|dir| dir.join(FILE_NAME).is_file()).map(Path::to_path_buf).ok_or_else(|| {
+        Error::new(ExitCode::Config, format!("there is no {FILE_NAME} in `{}` or above it", start.display()))
+            .hint("`mlaction init my-project` writes a project that works; `mlaction init --adopt` adds to an existing one")
+    })
+}
+
+/// Reads and checks the configuration of the project in `root`.
+///
+/// # Errors
+/// One error that shows every problem of the file, with excerpts.
+pub fn load(root: &Path, color: bool) -> Result<Config> {
+    let path = root.join(FILE_NAME);
+    let source = read(&path)?;
+    parse(root, &source).map_err(|problems| {
+        let count = match problems.len() {
+            1 => "1 problem".to_owned(),
+            n => format!("{n} problems"),
+        };
+        Error::new(ExitCode::Config, format!("{count} in {FILE_NAME}"))
+            .rendered(problem::render(&problems, FILE_NAME, &source, color))
+    })
+}
+
+fn read(path: &Path) -> Result<String> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        Error::new(ExitCode::Config, format!("cannot read `{}`", path.display())).because(cause)
+    };
+    let size = std::fs::metadata(path).map_err(|cause| failed(&cause))?.len();
+    if size > MAX_BYTES {
+        return Err(failed(&format!("it has {size} bytes; a config file has at most {MAX_BYTES}")));
+    }
+    let bytes = std::fs::read(path).map_err(|cause| failed(&cause))?;
+    String::from_utf8(bytes).map_err(|cause| failed(&format!("it is not UTF-8 ({cause})")))
+}
+
+/// Parses and checks a configuration text for the project in `root`.
+///
+/// # Errors
+/// Every problem, in the file's order.
+pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
+    let (document, errors) = DeTable::parse_recoverable(source);
+    if !errors.is_empty() {
+        return Err(errors.iter().map(|error| Problem::new(error.message(), error.span(), "here")).collect());
+    }
+    let (problems, places) = check::check(&document, &schema::schema());
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let raw: RawConfig =
+        toml::from_str(source).map_err(|error| vec![Problem::new(error.message(), error.span(), "here")])?;
+    let mut rules = rules::Rules::new(root, source, &places);
+    let hyperparameters = rules.apply(&raw);
+    match rules.finish() {
+        problems if problems.is_empty() => Ok(Config { root: root.to_path_buf(), raw, hyperparameters }),
+        problems => Err(problems),
+    }
+}

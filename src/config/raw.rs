@@ -1,0 +1,266 @@
+//! `mlaction.toml`, exactly as it is written. The JSON Schema is generated from these types.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::metrics::gate::Gate;
+use crate::metrics::log::Definition;
+use crate::metrics::preset::Preset;
+
+/// The whole file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "mlaction.toml")]
+pub struct RawConfig {
+    /// The project.
+    pub project: Project,
+    /// The training image, for destinations that run containers.
+    pub image: Option<Image>,
+    /// Data channels by name: what jobs find under `input/data/NAME`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9._-]{1,64}$"}))]
+    pub data: IndexMap<String, Channel>,
+    /// The training job.
+    pub training: Training,
+    /// The validation job: it sees the packed model and held-out data, nothing else.
+    pub validation: Option<Validation>,
+    /// How metrics are read from log lines. `metrics.json` needs no configuration.
+    #[serde(default)]
+    pub metrics: Metrics,
+    /// Limits that a model must keep, by metric name.
+    #[serde(default)]
+    pub gates: IndexMap<String, Gate>,
+    /// Where the baseline is kept.
+    #[serde(default)]
+    pub baseline: Baseline,
+    /// The report.
+    #[serde(default)]
+    pub report: ReportSettings,
+    /// Places where jobs can run, by name.
+    #[serde(default)]
+    pub destinations: IndexMap<String, Destination>,
+    /// Serving.
+    pub deployment: Option<Deployment>,
+}
+
+/// `[project]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Letters, digits and inner hyphens, at most 40: the prefix of every job's name.
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,39}$"))]
+    pub name: String,
+    /// The destination that `mlaction train` uses: a name from `[destinations]`, or `process`.
+    #[serde(default = "process")]
+    pub destination: String,
+}
+
+/// `[image]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// Path of the Dockerfile.
+    #[serde(default = "dockerfile")]
+    pub dockerfile: String,
+    /// Build context.
+    #[serde(default = "here")]
+    pub context: String,
+    /// Platform of the image; SageMaker runs `linux/amd64`.
+    #[serde(default = "amd64")]
+    #[schemars(regex(pattern = r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$"))]
+    pub platform: String,
+    /// Stage to build, for a Dockerfile with several.
+    pub target: Option<String>,
+    /// Build arguments.
+    #[serde(default)]
+    pub build_args: IndexMap<String, String>,
+}
+
+/// `[data.NAME]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// File or folder, relative to the project.
+    #[schemars(length(min = 1))]
+    pub path: String,
+}
+
+/// `[training]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// The program, relative to the project; it must lie in `source`.
+    pub entry_point: String,
+    /// Files and folders of code that the jobs get. Default: the entry point's folder.
+    #[serde(default)]
+    pub source: Vec<String>,
+    /// Python requirements; a virtual environment is made from them and reused.
+    pub requirements: Option<String>,
+    /// Channels that the job gets. Default: every channel that validation does not use.
+    pub channels: Option<Vec<String>>,
+    /// Hyperparameters; the job gets them as strings, as on SageMaker.
+    #[serde(default)]
+    #[schemars(with = "IndexMap<String, Hyperparameter>")]
+    pub hyperparameters: IndexMap<String, toml::Spanned<toml::Value>>,
+    /// A JSON file with one object of hyperparameters, instead of the table.
+    pub hyperparameters_file: Option<String>,
+    /// Environment variables of the job.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,511}$"}))]
+    pub environment: IndexMap<String, String>,
+    /// The job is stopped after this long: `90s`, `15m`, `2h`.
+    #[serde(default = "one_day")]
+    pub max_runtime: String,
+}
+
+/// A hyperparameter's value; lists and tables are handed over as JSON text.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "stands for the JSON Schema of a value only")]
+pub enum Hyperparameter {
+    /// Text.
+    Text(String),
+    /// True or false.
+    Flag(bool),
+    /// A number; every digit is kept.
+    Number(f64),
+    /// A list.
+    List(Vec<serde_json::Value>),
+    /// A table.
+    Table(IndexMap<String, serde_json::Value>),
+}
+
+/// `[validation]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// The program, relative to the project; it must lie in `training.source`.
+    pub entry_point: String,
+    /// Held-out channels. The model's archive comes as channel `model`.
+    pub channels: Vec<String>,
+    /// Environment variables of the job.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,511}$"}))]
+    pub environment: IndexMap<String, String>,
+    /// The job is stopped after this long.
+    #[serde(default = "one_hour")]
+    pub max_runtime: String,
+}
+
+/// `[metrics]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Log formats to read by name.
+    #[serde(default)]
+    pub presets: Vec<Preset>,
+    /// Regular expressions as on SageMaker: the first group is the value.
+    #[serde(default)]
+    pub definitions: Vec<Definition>,
+}
+
+/// `[baseline]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Baseline {
+    /// The JSON file, committed with the project.
+    pub path: String,
+}
+
+impl Default for Baseline {
+    fn default() -> Self {
+        Self { path: "baseline.json".to_owned() }
+    }
+}
+
+/// `[report]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSettings {
+    /// How many of the last log lines the report keeps, for runs that fail.
+    #[schemars(range(min = 0, max = 1000))]
+    pub log_lines: u32,
+    /// What a gate that cannot be decided (no comparable baseline) does to the run.
+    pub inconclusive: Inconclusive,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self { log_lines: 20, inconclusive: Inconclusive::Pass }
+    }
+}
+
+/// What to do about a gate that cannot be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Inconclusive {
+    /// The run ends with exit code 0 and says so.
+    Pass,
+    /// The run ends with exit code 30.
+    Fail,
+}
+
+/// `[destinations.NAME]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Destination {
+    /// A process on this machine, with SageMaker's folder layout.
+    Process {
+        /// The Python interpreter: a name on `PATH`, or a path.
+        #[serde(default = "python3")]
+        python: String,
+        /// Time between SIGTERM and SIGKILL when the job is stopped.
+        #[serde(default = "two_minutes")]
+        grace: String,
+        /// Environment variables that the job inherits, besides the usual (PATH, HOME, locale, threads, GPU).
+        #[serde(default)]
+        pass_environment: Vec<String>,
+    },
+}
+
+impl Default for Destination {
+    fn default() -> Self {
+        Self::Process { python: python3(), grace: two_minutes(), pass_environment: Vec::new() }
+    }
+}
+
+/// `[deployment]`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// Folder of the serving application.
+    pub app: String,
+}
+
+fn process() -> String {
+    "process".to_owned()
+}
+
+fn python3() -> String {
+    "python3".to_owned()
+}
+
+fn two_minutes() -> String {
+    "120s".to_owned()
+}
+
+fn one_hour() -> String {
+    "1h".to_owned()
+}
+
+fn one_day() -> String {
+    "24h".to_owned()
+}
+
+fn dockerfile() -> String {
+    "Dockerfile".to_owned()
+}
+
+fn here() -> String {
+    ".".to_owned()
+}
+
+fn amd64() -> String {
+    "linux/amd64".to_owned()
+}

@@ -1,0 +1,95 @@
+//! Where jobs run: one trait in our words, one watch loop, one implementation per place.
+
+pub mod process;
+pub mod watch;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// The few verbs that a place to run jobs must know.
+///
+/// A job is identified by its name, which the plan derives from content: launching a name that
+/// exists is an error of the caller, never a second job.
+#[expect(async_fn_in_trait, reason = "the crate is the only user, on a single-threaded runtime")]
+pub trait Destination {
+    /// What one job needs, as the plan decided it.
+    type Request;
+
+    /// Starts the job.
+    async fn launch(&mut self, request: &Self::Request) -> Result<(), Error>;
+
+    /// Asks for the job's state once.
+    async fn poll(&mut self) -> Result<JobState, PollError>;
+
+    /// Log bytes that appeared since the last call; empty when there are none.
+    async fn logs(&mut self) -> Result<Vec<u8>, PollError>;
+
+    /// Asks the job to stop. Stopping a job that has ended is fine.
+    async fn stop(&mut self, how: Stop) -> Result<(), Error>;
+
+    /// Brings what the job left behind into the run record.
+    async fn fetch(&mut self) -> Result<Artifacts, Error>;
+}
+
+/// What a job is doing, or how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// It runs.
+    Running,
+    /// It ended by itself, without an error.
+    Succeeded,
+    /// It ended with an error.
+    Failed {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// It was stopped.
+    Stopped {
+        /// By what, in one sentence.
+        reason: String,
+    },
+}
+
+/// How to stop a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM, and SIGKILL after the grace that the plan gives.
+    Graceful,
+    /// SIGKILL.
+    Now,
+}
+
+/// Why a job's state could not be asked for.
+#[derive(Debug)]
+pub enum PollError {
+    /// It may work the next time.
+    Transient(String),
+    /// It will not work again.
+    Permanent(Error),
+}
+
+/// What a job left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Artifacts {
+    /// Folder with the content of `output/data`.
+    pub output: Option<PathBuf>,
+    /// The packed model, when the job wrote any model files.
+    pub model: Option<crate::report::ModelInfo>,
+    /// `metrics.json` files that this job wrote, in ascending order of precedence.
+    pub metrics: Vec<PathBuf>,
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Patience {
+    /// The shortest and longest pause between two polls.
+    pub poll: (Duration, Duration),
+    /// The job is stopped after this long.
+    pub max_runtime: Duration,
+    /// A stopped job must have ended after this long, or it is stopped with [`Stop::Now`].
+    pub stop_within: Duration,
+    /// So many transient errors in a row are one permanent error.
+    pub max_poll_errors: u32,
+}
