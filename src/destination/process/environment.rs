@@ -1,0 +1,122 @@
+//! The Python virtual environment: made once per requirements file and interpreter, reused after.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::plan::PythonEnvironment;
+use crate::context::Context;
+use crate::destination::watch::Interrupts;
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+
+/// Written last: an environment without it was interrupted while it was made.
+const READY: &str = ".mlaction-ready";
+
+/// Installing may download gigabytes; past this it hangs.
+const INSTALL_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Whether the folder holds a complete environment.
+#[must_use]
+pub fn is_ready(folder: &Path) -> bool {
+    folder.join(READY).is_file() && folder.join("bin/python").exists()
+}
+
+/// Makes the environment unless it is there. Installer output goes to `log`.
+///
+/// Processes that want the same environment at once wait for the first to finish.
+///
+/// # Errors
+/// The interpreter cannot make environments, or a requirement cannot be installed; the error
+/// carries the installer's last lines.
+pub async fn ensure(environment: &PythonEnvironment, context: &Context, log: &Path, interrupts: &mut Interrupts) -> Result<bool> {
+    let (Some(requirements), Some(folder)) = (&environment.requirements, &environment.folder) else { return Ok(false) };
+    if is_ready(folder) {
+        return Ok(false);
+    }
+    let parent = folder.parent().unwrap_or(folder);
+    std::fs::create_dir_all(parent).doing(|| format!("cannot create `{}`", parent.display()))?;
+    let lock = folder.with_extension("lock");
+    let guard = File::create(&lock).doing(|| format!("cannot create `{}`", lock.display()))?;
+    while guard.try_lock().is_err() {
+        if *interrupts.borrow_and_update() > 0 {
+            return Err(cancelled());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    if is_ready(folder) {
+        return Ok(false);
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).doing(|| format!("cannot remove the incomplete `{}`", folder.display()))?;
+    }
+    let root = Path::new(".");
+    let uv = context.find_program(root, "uv");
+    let python = environment.interpreter();
+    let requirements = requirements.display().to_string();
+    let folder_text = folder.display().to_string();
+    let steps: [Vec<&str>; 2] = match &uv {
+        Some(_) => [
+            vec!["venv", "--quiet", "--python", &environment.python, &folder_text],
+            vec!["pip", "install", "--python", &python, "-r", &requirements],
+        ],
+        None => [
+            vec!["-m", "venv", &folder_text],
+            vec!["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-r", &requirements],
+        ],
+    };
+    let programs = match &uv {
+        Some(uv) => [uv.display().to_string(), uv.display().to_string()],
+        None => [environment.python.clone(), python.clone()],
+    };
+    for (program, arguments) in programs.iter().zip(&steps) {
+        run(program, arguments, log, interrupts).await?;
+    }
+    let ready = folder.join(READY);
+    File::create(&ready).and_then(|mut file| file.write_all(b"1\n")).doing(|| format!("cannot write `{}`", ready.display()))?;
+    Ok(true)
+}
+
+fn cancelled() -> Error {
+    Error::new(ExitCode::Cancelled, "cancelled while the Python environment was made")
+}
+
+async fn run(program: &str, arguments: &[&str], log: &Path, interrupts: &mut Interrupts) -> Result<()> {
+    let output = File::options().create(true).append(true).open(log).doing(|| format!("cannot write `{}`", log.display()))?;
+    let errors = output.try_clone().doing(|| format!("cannot write `{}`", log.display()))?;
+    let failed = |cause: String| Error::new(ExitCode::Build, "cannot make the Python environment").because(cause);
+    let mut child = super::supervised(Path::new(program), arguments.iter().copied(), Duration::from_secs(5), None)
+        .map(|mut command: Command| {
+            command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
+            command
+        })?
+        .spawn()
+        .map_err(|cause| failed(format!("`{program}` does not start: {cause}")))?;
+    let deadline = tokio::time::Instant::now() + INSTALL_DEADLINE;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.map_err(|cause| failed(cause.to_string()))?,
+            () = tokio::time::sleep_until(deadline) => {
+                super::stop(&mut child).await;
+                return Err(failed(format!("`{program}` did not finish within an hour")));
+            }
+            changed = interrupts.changed() => if changed.is_ok() && *interrupts.borrow_and_update() > 0 {
+                super::stop(&mut child).await;
+                return Err(cancelled());
+            }
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let tail = crate::record::tail(log, 12);
+    let hint = if tail.iter().any(|line| line.contains("ensurepip")) {
+        "Debian ships venv apart: `apt-get install python3-venv`".to_owned()
+    } else {
+        format!("the whole output is in {}", log.display())
+    };
+    Err(failed(format!("`{program} {}` ended with {status}\n  {}", arguments.join(" "), tail.join("\n  "))).hint(hint))
+}

@@ -1,0 +1,46 @@
+//! Deterministic identity: the same inputs give the same hash and the same names.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::{JobSettings, Metrics};
+use crate::report::DataSource;
+
+/// Everything that decides a run's result. Gates, baseline and report are not in it: they judge
+/// a result, and a finished run can be judged again.
+#[derive(Debug, Serialize)]
+pub(super) struct Content<'a> {
+    pub(super) project: &'a str,
+    pub(super) code: &'a str,
+    pub(super) data: &'a [DataSource],
+    pub(super) hyperparameters: &'a IndexMap<String, String>,
+    pub(super) training: &'a JobSettings,
+    pub(super) validation: Option<&'a JobSettings>,
+    pub(super) environment: &'a str,
+    pub(super) metrics: &'a Metrics,
+}
+
+/// BLAKE3 over the content as JSON, with the version of this form in front.
+pub(super) fn content_hash(content: &Content<'_>) -> String {
+    // NOTE: serializing these types cannot fail; an empty text would still give a valid hash.
+    let json = serde_json::to_string(content).unwrap_or_default();
+    let mut hasher = blake3::Hasher::new_derive_key("mlaction run content v1");
+    hasher.update(json.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+/// One hash over several named hashes.
+pub fn combined<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("mlaction combined fingerprint v1");
+    for (name, hash) in parts {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        hasher.update(&(hash.len() as u64).to_le_bytes()).update(hash.as_bytes());
+    }
+    format!("b3:{}", hasher.finalize().to_hex())
+}
+
+/// `PROJECT-HASH-ATTEMPT`: 10 hexadecimal digits of the hash; fits SageMaker's 63 characters
+/// with a role behind it.
+pub(super) fn run_name(project: &str, content_hash: &str, attempt: u32) -> String {
+    format!("{project}-{}-{attempt}", &content_hash[..10.min(content_hash.len())])
+}

@@ -1,0 +1,401 @@
+//! The plan: every decision of a run as one printable value.
+//!
+//! Making it reads files of the project and nothing else: no network, no credentials, no
+//! Docker, nothing written. `train --dry-run` prints the very value that `train` executes.
+
+pub mod identity;
+pub mod text;
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::raw::{Inconclusive, RawConfig};
+use crate::config::{Config, duration, rules};
+use crate::context::Context;
+use crate::data::fingerprint::{Cache, Fingerprint, Options, fingerprint};
+use crate::destination::process::plan::{ProcessPlan, Request};
+use crate::error::{Error, ExitCode, Result};
+use crate::metrics::baseline::Baseline;
+use crate::metrics::gate::Gate;
+use crate::metrics::log::Definition;
+use crate::metrics::preset::Preset;
+use crate::report::DataSource;
+
+/// Version of the plan's JSON form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything that `mlaction train` will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this document's form.
+    pub schema_version: u32,
+    /// Version of mlaction that made it.
+    pub mlaction: String,
+    /// The project's name.
+    pub project: String,
+    /// The project's folder.
+    pub root: PathBuf,
+    /// The run's id: project, content hash, attempt.
+    pub run: String,
+    /// Hash over everything that decides the result; see [`identity`].
+    pub content_hash: String,
+    /// Which attempt at this content it is, from 1.
+    pub attempt: u32,
+    /// The finished run that is used instead of training again.
+    pub reuse: Option<Reuse>,
+    /// When the plan was made (UTC).
+    pub created_at: Timestamp,
+    /// The Git commit, when there is one.
+    pub commit: Option<String>,
+    /// Whether tracked files differ from the commit.
+    pub dirty: bool,
+    /// The code that the jobs get.
+    pub code: Code,
+    /// The data channels.
+    pub data: Vec<DataSource>,
+    /// Hyperparameters, as the strings that the job gets.
+    pub hyperparameters: IndexMap<String, String>,
+    /// The training job.
+    pub training: Job,
+    /// The validation job.
+    pub validation: Option<Job>,
+    /// Where the jobs run.
+    pub destination: ProcessPlan,
+    /// How metrics are read from log lines.
+    pub metrics: Metrics,
+    /// Limits by metric name.
+    pub gates: IndexMap<String, Gate>,
+    /// The baseline.
+    pub baseline: BaselinePlan,
+    /// What the report keeps.
+    pub report: ReportPlan,
+    /// Permissions that the run needs.
+    pub permissions: Vec<String>,
+}
+
+/// A finished run with the same content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reuse {
+    /// Its id.
+    pub run: String,
+    /// When it ended (UTC).
+    pub finished_at: Timestamp,
+}
+
+/// The code of the jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Code {
+    /// Files and folders of the project.
+    pub sources: Vec<Source>,
+    /// Content hash over all of them.
+    pub fingerprint: String,
+}
+
+/// One file or folder of code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Path in the project.
+    pub path: String,
+    /// Content hash.
+    pub fingerprint: String,
+    /// Number of files.
+    pub files: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The job's name, derived from content.
+    pub name: String,
+    /// The program.
+    pub entry_point: String,
+    /// Content hash of the program itself.
+    pub program: String,
+    /// Data channels.
+    pub channels: Vec<String>,
+    /// The job is stopped after so many seconds.
+    pub max_runtime_seconds: u64,
+    /// The exact request to the destination.
+    pub request: Request,
+}
+
+/// How metrics are read from log lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Formats by name.
+    pub presets: Vec<Preset>,
+    /// Regular expressions.
+    pub definitions: Vec<Definition>,
+}
+
+/// Which baseline the gates will see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaselinePlan {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content, when the file is there.
+    pub found: Option<Baseline>,
+}
+
+/// What the report keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportPlan {
+    /// Last log lines.
+    pub log_lines: u32,
+    /// What an inconclusive gate does.
+    pub inconclusive: Inconclusive,
+}
+
+/// What the command line decides about a plan.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    /// Another destination than the config's.
+    pub destination: Option<String>,
+    /// Another baseline file than the config's.
+    pub baseline: Option<PathBuf>,
+    /// Train again although a finished run has the same content.
+    pub force: bool,
+    /// Hyperparameters that replace those of the config.
+    pub hyperparameters: Vec<(String, String)>,
+}
+
+/// A run of this project that the record shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Its id.
+    pub run: String,
+    /// Its content hash.
+    pub content_hash: String,
+    /// Its attempt.
+    pub attempt: u32,
+    /// When it ended with a complete result, if it did.
+    pub completed_at: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Decides everything.
+    ///
+    /// # Errors
+    /// Unknown destination, missing or unreadable data, unreadable baseline, no interpreter.
+    pub fn new(config: Config, choices: Choices, context: &Context, past: &[PastRun], cache: &mut Cache) -> Result<Self> {
+        let Config { root, raw, hyperparameters } = config;
+        let RawConfig { project, image: _, data, training, validation, metrics, gates, baseline, report, mut destinations, deployment: _ } = raw;
+        let Choices { destination, baseline: baseline_file, force, hyperparameters: overrides } = choices;
+
+        let mut hyperparameters = hyperparameters;
+        hyperparameters.extend(overrides);
+
+        let destination = destination.unwrap_or(project.destination);
+        let settings = match destinations.swap_remove(&destination) {
+            Some(settings) => settings,
+            None if destination == "process" => crate::config::raw::Destination::default(),
+            None => return Err(unknown_destination(&destination, destinations.keys())),
+        };
+        let process = ProcessPlan::new(&root, &destination, &settings, training.requirements.as_deref(), context)?;
+
+        let sources = if training.source.is_empty() { vec![rules::folder_of(&training.entry_point)] } else { training.source };
+        let code = read_code(&root, sources, cache)?;
+        let held_out: Vec<String> = validation.as_ref().map(|validation| validation.channels.clone()).unwrap_or_default();
+        let trained_on = training.channels.unwrap_or_else(|| data.keys().filter(|name| !held_out.contains(name)).cloned().collect());
+        let data = read_data(&root, &data, trained_on.iter().chain(&held_out), cache)?;
+
+        let train = JobSettings {
+            program: program_hash(&root, &training.entry_point, cache)?,
+            entry_point: training.entry_point,
+            channels: trained_on,
+            environment: training.environment,
+            max_runtime: seconds(&training.max_runtime)?,
+        };
+        let validate = match validation {
+            Some(validation) => Some(JobSettings {
+                program: program_hash(&root, &validation.entry_point, cache)?,
+                entry_point: validation.entry_point,
+                channels: validation.channels,
+                environment: validation.environment,
+                max_runtime: seconds(&validation.max_runtime)?,
+            }),
+            None => None,
+        };
+        let metrics = Metrics { presets: metrics.presets, definitions: metrics.definitions };
+        let content_hash = identity::content_hash(&identity::Content {
+            project: &project.name,
+            code: &code.fingerprint,
+            data: &data,
+            hyperparameters: &hyperparameters,
+            training: &train,
+            validation: validate.as_ref(),
+            environment: process.environment.key.as_deref().unwrap_or(&process.environment.python),
+            metrics: &metrics,
+        });
+        let same: Vec<&PastRun> = past.iter().filter(|run| run.content_hash == content_hash).collect();
+        let attempt = same.iter().map(|run| run.attempt).max().unwrap_or(0) + 1;
+        let run = identity::run_name(&project.name, &content_hash, attempt);
+        let reuse = same
+            .iter()
+            .filter(|_| !force)
+            .filter_map(|past| Some(Reuse { run: past.run.clone(), finished_at: past.completed_at? }))
+            .max_by_key(|reuse| reuse.finished_at);
+
+        let sources: Vec<String> = code.sources.iter().map(|source| source.path.clone()).collect();
+        let base = crate::record::runs_dir(&root).join(&run);
+        let job = |role: &str, settings: JobSettings, hyperparameters: &IndexMap<String, String>, model: Option<PathBuf>| {
+            let name = format!("{run}-{role}");
+            let mut inputs: IndexMap<String, PathBuf> = settings
+                .channels
+                .iter()
+                .filter_map(|channel| data.iter().find(|source| source.channel == *channel))
+                .map(|source| (source.channel.clone(), root.join(&source.path)))
+                .collect();
+            inputs.extend(model.map(|model| ("model".to_owned(), model)));
+            let request = process.request(&crate::destination::process::plan::JobSettings {
+                name: &name,
+                base: base.join("work").join(role),
+                entry_point: &settings.entry_point,
+                sources: &sources,
+                code_fingerprint: &code.fingerprint,
+                inputs,
+                hyperparameters,
+                environment: &settings.environment,
+                context,
+                root: &root,
+            });
+            Job {
+                name,
+                entry_point: settings.entry_point,
+                program: settings.program,
+                channels: settings.channels,
+                max_runtime_seconds: settings.max_runtime,
+                request,
+            }
+        };
+        let training = job("train", train, &hyperparameters, None);
+        let validation = validate.map(|settings| job("validate", settings, &IndexMap::new(), Some(base.join(crate::record::MODEL))));
+
+        let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
+        let found = Baseline::load(&path).map_err(|error| {
+            Error::new(ExitCode::Config, error.to_string()).hint("restore it from Git, or set it again with `mlaction baseline set`")
+        })?;
+        Ok(Self {
+            schema_version: SCHEMA_VERSION,
+            mlaction: env!("CARGO_PKG_VERSION").to_owned(),
+            project: project.name,
+            root,
+            run,
+            content_hash,
+            attempt,
+            reuse,
+            created_at: context.now,
+            commit: context.git.as_ref().map(|git| git.commit.clone()),
+            dirty: context.git.as_ref().is_some_and(|git| git.dirty),
+            code,
+            data,
+            hyperparameters,
+            training,
+            validation,
+            destination: process,
+            metrics,
+            gates,
+            baseline: BaselinePlan { path, found },
+            report: ReportPlan { log_lines: report.log_lines, inconclusive: report.inconclusive },
+            permissions: Vec::new(),
+        })
+    }
+
+    /// Fingerprints of the held-out channels, which a comparable baseline must share.
+    #[must_use]
+    pub fn held_out(&self) -> IndexMap<String, String> {
+        let channels = self.validation.as_ref().map(|job| job.channels.as_slice()).unwrap_or_default();
+        self.data
+            .iter()
+            .filter(|source| channels.contains(&source.channel))
+            .map(|source| (source.channel.clone(), source.fingerprint.clone()))
+            .collect()
+    }
+}
+
+/// What the config says of a job.
+#[derive(Debug, Serialize)]
+pub struct JobSettings {
+    entry_point: String,
+    program: String,
+    channels: Vec<String>,
+    environment: IndexMap<String, String>,
+    max_runtime: u64,
+}
+
+fn seconds(text: &str) -> Result<u64> {
+    duration::parse(text)
+        .map(|duration| duration.as_secs().max(1))
+        .map_err(|reason| Error::new(ExitCode::Config, reason))
+}
+
+fn unknown_destination<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Error {
+    let known: Vec<&str> = known.map(String::as_str).chain(["process"]).collect();
+    Error::new(ExitCode::Usage, format!("there is no destination `{name}`"))
+        .hint(format!("mlaction.toml has {}", crate::config::problem::one_of(known)))
+}
+
+/// Wraps an error of reading data or code.
+pub(crate) fn data_error(error: &crate::data::fingerprint::DataError) -> Error {
+    let wrapped = Error::new(ExitCode::Data, error.to_string());
+    match error.hint() {
+        Some(hint) => wrapped.hint(hint),
+        None => wrapped,
+    }
+}
+
+fn read_code(root: &std::path::Path, sources: Vec<String>, cache: &mut Cache) -> Result<Code> {
+    let sources = sources
+        .into_iter()
+        .map(|path| {
+            let Fingerprint { hash, files, bytes, .. } =
+                fingerprint(&root.join(&path), &Options::code(), cache).map_err(|error| data_error(&error))?;
+            Ok(Source { path, fingerprint: hash, files, bytes })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let fingerprint = identity::combined(sources.iter().map(|source| (source.path.as_str(), source.fingerprint.as_str())));
+    Ok(Code { sources, fingerprint })
+}
+
+fn program_hash(root: &std::path::Path, program: &str, cache: &mut Cache) -> Result<String> {
+    Ok(fingerprint(&root.join(program), &Options::code(), cache).map_err(|error| data_error(&error))?.hash)
+}
+
+fn read_data<'a>(
+    root: &std::path::Path,
+    data: &IndexMap<String, crate::config::raw::Channel>,
+    channels: impl Iterator<Item = &'a String>,
+    cache: &mut Cache,
+) -> Result<Vec<DataSource>> {
+    let mut sources: Vec<DataSource> = Vec::new();
+    for channel in channels {
+        let Some(settings) = data.get(channel) else { continue };
+        if sources.iter().any(|source| source.channel == *channel) {
+            continue;
+        }
+        let path = root.join(&settings.path);
+        let Fingerprint { hash, files, bytes, .. } = fingerprint(&path, &Options::data(), cache).map_err(|error| {
+            let error = data_error(&error);
+            let pointer = root.join(format!("{}.dvc", settings.path.trim_end_matches('/')));
+            match pointer.is_file() && !path.exists() {
+                true => error.hint(format!("DVC tracks it: `dvc pull {}`", settings.path)),
+                false => error,
+            }
+        })?;
+        sources.push(DataSource { channel: channel.clone(), path: settings.path.clone(), fingerprint: hash, files, bytes });
+    }
+    Ok(sources)
+}
