@@ -1,1 +1,1 @@
-fn main() {}
+//! Black-box tests: they drive the real binary.
