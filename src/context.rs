@@ -36,8 +36,9 @@ impl Context {
     /// Reads the surroundings of the project in `root`.
     #[must_use]
     pub fn read(root: &Path) -> Self {
-        let env: BTreeMap<String, String> =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let env: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         Self {
             now: Timestamp::now(),
             git: git(root),
@@ -53,18 +54,25 @@ impl Context {
     pub fn find_program(&self, root: &Path, name: &str) -> Option<PathBuf> {
         let is_program = |path: &Path| {
             use std::os::unix::fs::PermissionsExt as _;
-            path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+            path.metadata()
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
         };
         if name.contains('/') {
             return Some(root.join(name)).filter(|path| is_program(path));
         }
-        std::env::split_paths(self.env.get("PATH")?).map(|dir| dir.join(name)).find(|path| is_program(path))
+        std::env::split_paths(self.env.get("PATH")?)
+            .map(|dir| dir.join(name))
+            .find(|path| is_program(path))
     }
 }
 
 /// `MLACTION_CACHE_DIR`, the XDG cache folder, or a folder in the project when there is no home.
 fn cache_dir(env: &BTreeMap<String, String>, root: &Path) -> PathBuf {
-    let set = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        env.get(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("MLACTION_CACHE_DIR")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("mlaction")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache/mlaction")))
@@ -74,7 +82,13 @@ fn cache_dir(env: &BTreeMap<String, String>, root: &Path) -> PathBuf {
 /// One call of Git that takes no lock and writes nothing.
 fn git(root: &Path) -> Option<Git> {
     let output = Command::new("git")
-        .args(["--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"])
+        .args([
+            "--no-optional-locks",
+            "status",
+            "--porcelain=v2",
+            "--branch",
+            "--untracked-files=no",
+        ])
         .current_dir(root)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -85,9 +99,14 @@ fn git(root: &Path) -> Option<Git> {
 }
 
 fn parse_status(status: &str) -> Option<Git> {
-    let commit = status.lines().find_map(|line| line.strip_prefix("# branch.oid "))?;
+    let commit = status
+        .lines()
+        .find_map(|line| line.strip_prefix("# branch.oid "))?;
     let is_hash = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hash.then(|| Git { commit: commit.to_owned(), dirty: status.lines().any(|line| !line.starts_with('#')) })
+    is_hash.then(|| Git {
+        commit: commit.to_owned(),
+        dirty: status.lines().any(|line| !line.starts_with('#')),
+    })
 }
 
 #[cfg(test)]
@@ -98,9 +117,18 @@ mod tests {
     fn git_status_gives_commit_and_whether_files_changed() {
         let oid = "5a33cd1e8b0f4a5a8d1a1c2d3e4f5a6b7c8d9e0f";
         let clean = format!("# branch.oid {oid}\n# branch.head main\n");
-        assert_eq!(parse_status(&clean), Some(Git { commit: oid.to_owned(), dirty: false }));
+        assert_eq!(
+            parse_status(&clean),
+            Some(Git {
+                commit: oid.to_owned(),
+                dirty: false
+            })
+        );
         let dirty = format!("{clean}1 .M N... 100644 100644 100644 a b model/train.py\n");
         assert!(parse_status(&dirty).unwrap().dirty);
-        assert_eq!(parse_status("# branch.oid (initial)\n# branch.head main\n"), None);
+        assert_eq!(
+            parse_status("# branch.oid (initial)\n# branch.head main\n"),
+            None
+        );
     }
 }

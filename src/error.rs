@@ -44,13 +44,25 @@ impl ExitCode {
     /// Every code with its meaning, in order.
     pub const TABLE: &[(Self, &str)] = &[
         (Self::Ok, "fine"),
-        (Self::Internal, "our fault, or the machine's (disk full, permission denied)"),
+        (
+            Self::Internal,
+            "our fault, or the machine's (disk full, permission denied)",
+        ),
         (Self::Usage, "the command line is wrong"),
-        (Self::Config, "`mlaction.toml` or a file that it names is wrong"),
-        (Self::Credentials, "credentials are missing, expired or lack a permission"),
+        (
+            Self::Config,
+            "`mlaction.toml` or a file that it names is wrong",
+        ),
+        (
+            Self::Credentials,
+            "credentials are missing, expired or lack a permission",
+        ),
         (Self::Build, "the environment or image could not be built"),
         (Self::Publish, "the image could not be published"),
-        (Self::Data, "data is missing, unreadable, or changed while it was used"),
+        (
+            Self::Data,
+            "data is missing, unreadable, or changed while it was used",
+        ),
         (Self::JobFailed, "the training or validation job failed"),
         (Self::JobStopped, "the job was stopped by somebody else"),
         (Self::TimedOut, "the job ran longer than `max_runtime`"),
@@ -85,7 +97,13 @@ pub struct Error {
 impl Error {
     /// An error with a lowercase message that says what failed.
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), cause: None, hint: None, rendered: None }
+        Self {
+            code,
+            message: message.into(),
+            cause: None,
+            hint: None,
+            rendered: None,
+        }
     }
 
     /// Adds why it failed; an error is rendered with its whole chain of sources.
@@ -173,7 +191,13 @@ mod tests {
 
     #[test]
     fn the_table_of_codes_is_complete_and_in_order() {
-        let codes: Vec<u8> = ExitCode::TABLE.iter().map(|(code, _)| code.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 10, 11, 12, 20, 21, 22, 23, 30, 40, 50, 130]);
+        let codes: Vec<u8> = ExitCode::TABLE
+            .iter()
+            .map(|(code, _)| code.code())
+            .collect();
+        assert_eq!(
+            codes,
+            [0, 1, 2, 3, 4, 10, 11, 12, 20, 21, 22, 23, 30, 40, 50, 130]
+        );
     }
 }

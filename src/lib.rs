@@ -11,5 +11,12 @@
 //! executes that value; metrics are read from what it wrote, gated against limits and a
 //! baseline, and become one [`report::Report`] with several faces.
 
+pub mod config;
+pub mod context;
+pub mod data;
+pub mod destination;
+pub mod error;
 pub mod metrics;
+pub mod plan;
+pub mod record;
 pub mod report;

@@ -7,8 +7,9 @@ use std::time::Duration;
 /// # Errors
 /// A fragment that says what is wrong.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is not a duration; write `90s`, `15m` or `2h`"))?;
+    let duration: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a duration; write `90s`, `15m` or `2h`"))?;
     Duration::try_from(duration).map_err(|_| format!("`{text}` is negative"))
 }
 

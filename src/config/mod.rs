@@ -41,7 +41,11 @@ pub struct Config {
 /// When there is none.
 pub fn find_root(from: &Path) -> Result<PathBuf> {
     let start = from.canonicalize().map_err(|cause| {
-        Error::new(ExitCode::Usage, format!("there is no folder `{}`", from.display())).because(cause)
+        Error::new(
+            ExitCode::Usage,
+            format!("there is no folder `{}`", from.display()),
+        )
+        .because(cause)
     })?;
     start.ancestors().find(|dir| dir.join(FILE_NAME).is_file()).map(Path::to_path_buf).ok_or_else(|| {
         Error::new(ExitCode::Config, format!("there is no {FILE_NAME} in `{}` or above it", start.display()))
@@ -68,11 +72,19 @@ pub fn load(root: &Path, color: bool) -> Result<Config> {
 
 fn read(path: &Path) -> Result<String> {
     let failed = |cause: &dyn std::fmt::Display| {
-        Error::new(ExitCode::Config, format!("cannot read `{}`", path.display())).because(cause)
+        Error::new(
+            ExitCode::Config,
+            format!("cannot read `{}`", path.display()),
+        )
+        .because(cause)
     };
-    let size = std::fs::metadata(path).map_err(|cause| failed(&cause))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|cause| failed(&cause))?
+        .len();
     if size > MAX_BYTES {
-        return Err(failed(&format!("it has {size} bytes; a config file has at most {MAX_BYTES}")));
+        return Err(failed(&format!(
+            "it has {size} bytes; a config file has at most {MAX_BYTES}"
+        )));
     }
     let bytes = std::fs::read(path).map_err(|cause| failed(&cause))?;
     String::from_utf8(bytes).map_err(|cause| failed(&format!("it is not UTF-8 ({cause})")))
@@ -85,18 +97,25 @@ fn read(path: &Path) -> Result<String> {
 pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(source);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|error| Problem::new(error.message(), error.span(), "here")).collect());
+        return Err(errors
+            .iter()
+            .map(|error| Problem::new(error.message(), error.span(), "here"))
+            .collect());
     }
     let (problems, places) = check::check(&document, &schema::schema());
     if !problems.is_empty() {
         return Err(problems);
     }
-    let raw: RawConfig =
-        toml::from_str(source).map_err(|error| vec![Problem::new(error.message(), error.span(), "here")])?;
+    let raw: RawConfig = toml::from_str(source)
+        .map_err(|error| vec![Problem::new(error.message(), error.span(), "here")])?;
     let mut rules = rules::Rules::new(root, source, &places);
     let hyperparameters = rules.apply(&raw);
     match rules.finish() {
-        problems if problems.is_empty() => Ok(Config { root: root.to_path_buf(), raw, hyperparameters }),
+        problems if problems.is_empty() => Ok(Config {
+            root: root.to_path_buf(),
+            raw,
+            hyperparameters,
+        }),
         problems => Err(problems),
     }
 }

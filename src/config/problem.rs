@@ -20,8 +20,17 @@ pub struct Problem {
 
 impl Problem {
     /// A mistake at a place.
-    pub fn new(message: impl Into<String>, span: Option<Range<usize>>, label: impl Into<String>) -> Self {
-        Self { message: message.into(), span, label: label.into(), help: None }
+    pub fn new(
+        message: impl Into<String>,
+        span: Option<Range<usize>>,
+        label: impl Into<String>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            span,
+            label: label.into(),
+            help: None,
+        }
     }
 
     /// Adds advice.
@@ -37,23 +46,33 @@ impl Problem {
         let start = self.span.as_ref()?.start.min(source.len());
         let before = source.get(..start)?;
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        Some((before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1))
+        Some((
+            before.matches('\n').count() + 1,
+            before.get(line_start..)?.chars().count() + 1,
+        ))
     }
 }
 
 /// Renders problems with excerpts of the source, in the file's order.
 #[must_use]
 pub fn render(problems: &[Problem], path: &str, source: &str, color: bool) -> String {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() }.decor_style(DecorStyle::Unicode);
+    let renderer = if color {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    }
+    .decor_style(DecorStyle::Unicode);
     let rendered: Vec<String> = problems
         .iter()
         .map(|problem| {
             let title = Level::ERROR.primary_title(&*problem.message);
             let mut group = match &problem.span {
                 Some(span) => title.element(
-                    Snippet::source(source)
-                        .path(path)
-                        .annotation(AnnotationKind::Primary.span(clamp(span, source)).label(&*problem.label)),
+                    Snippet::source(source).path(path).annotation(
+                        AnnotationKind::Primary
+                            .span(clamp(span, source))
+                            .label(&*problem.label),
+                    ),
                 ),
                 None => title.element(annotate_snippets::Origin::path(path)),
             };
@@ -75,10 +94,18 @@ fn clamp(span: &Range<usize>, source: &str) -> Range<usize> {
 
 /// The nearest of `known` to what was written, when it is near enough to be meant.
 #[must_use]
-pub fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .filter(|(distance, name)| *distance <= 1.max(name.chars().count() / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

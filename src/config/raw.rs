@@ -117,7 +117,6 @@ pub struct Training {
 /// A hyperparameter's value; lists and tables are handed over as JSON text.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "stands for the JSON Schema of a value only")]
 pub enum Hyperparameter {
     /// Text.
     Text(String),
@@ -170,7 +169,9 @@ pub struct Baseline {
 
 impl Default for Baseline {
     fn default() -> Self {
-        Self { path: "baseline.json".to_owned() }
+        Self {
+            path: "baseline.json".to_owned(),
+        }
     }
 }
 
@@ -187,7 +188,10 @@ pub struct ReportSettings {
 
 impl Default for ReportSettings {
     fn default() -> Self {
-        Self { log_lines: 20, inconclusive: Inconclusive::Pass }
+        Self {
+            log_lines: 20,
+            inconclusive: Inconclusive::Pass,
+        }
     }
 }
 
@@ -221,7 +225,11 @@ pub enum Destination {
 
 impl Default for Destination {
     fn default() -> Self {
-        Self::Process { python: python3(), grace: two_minutes(), pass_environment: Vec::new() }
+        Self::Process {
+            python: python3(),
+            grace: two_minutes(),
+            pass_environment: Vec::new(),
+        }
     }
 }
 

@@ -29,13 +29,19 @@ impl<'a> Rules<'a> {
     /// Rules for the project in `root`, whose config has this source.
     #[must_use]
     pub fn new(root: &'a Path, source: &'a str, places: &'a Places) -> Self {
-        Self { root, source, places, problems: Vec::new() }
+        Self {
+            root,
+            source,
+            places,
+            problems: Vec::new(),
+        }
     }
 
     /// The problems found, in the file's order.
     #[must_use]
     pub fn finish(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+        self.problems
+            .sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         self.problems
     }
 
@@ -57,31 +63,56 @@ impl<'a> Rules<'a> {
 
     fn add(&mut self, path: &[&str], message: impl Into<String>, label: &str) -> &mut Problem {
         let at = self.problems.len();
-        self.problems.push(Problem::new(message, self.places.value(path), label));
+        self.problems
+            .push(Problem::new(message, self.places.value(path), label));
         &mut self.problems[at]
     }
 
     fn destinations(&mut self, raw: &RawConfig) {
         let chosen = &raw.project.destination;
         if chosen != "process" && !raw.destinations.contains_key(chosen) {
-            let names: Vec<&str> = raw.destinations.keys().map(String::as_str).chain(["process"]).collect();
+            let names: Vec<&str> = raw
+                .destinations
+                .keys()
+                .map(String::as_str)
+                .chain(["process"])
+                .collect();
             let help = match did_you_mean(chosen, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("write a table [destinations.{chosen}], or use {}", one_of(names)),
+                None => format!(
+                    "write a table [destinations.{chosen}], or use {}",
+                    one_of(names)
+                ),
             };
-            self.add(&["project", "destination"], format!("there is no destination `{chosen}`"), "unknown destination").help =
-                Some(help);
+            self.add(
+                &["project", "destination"],
+                format!("there is no destination `{chosen}`"),
+                "unknown destination",
+            )
+            .help = Some(help);
         }
         for (name, destination) in &raw.destinations {
-            let Destination::Process { python, grace, pass_environment } = destination;
+            let Destination::Process {
+                python,
+                grace,
+                pass_environment,
+            } = destination;
             let path = |key| ["destinations", name, key];
             self.duration(&path("grace"), grace);
             if python.is_empty() {
-                self.add(&path("python"), "`python` is empty", "expected an interpreter");
+                self.add(
+                    &path("python"),
+                    "`python` is empty",
+                    "expected an interpreter",
+                );
             }
             for variable in pass_environment {
                 if variable.is_empty() || variable.contains(['=', '\0']) {
-                    self.add(&path("pass_environment"), format!("`{variable}` is not a variable's name"), "not a name");
+                    self.add(
+                        &path("pass_environment"),
+                        format!("`{variable}` is not a variable's name"),
+                        "not a name",
+                    );
                 }
             }
         }
@@ -90,7 +121,11 @@ impl<'a> Rules<'a> {
     fn duration(&mut self, path: &[&str], text: &str) {
         match super::duration::parse(text) {
             Ok(duration) if duration.is_zero() => {
-                self.add(path, "a duration of zero leaves no time at all", "must be more than zero");
+                self.add(
+                    path,
+                    "a duration of zero leaves no time at all",
+                    "must be more than zero",
+                );
             }
             Ok(_) => {}
             Err(reason) => {
@@ -101,7 +136,11 @@ impl<'a> Rules<'a> {
 
     fn code(&mut self, raw: &RawConfig) {
         let training = &raw.training;
-        self.program(&["training", "entry_point"], &training.entry_point, &training.source);
+        self.program(
+            &["training", "entry_point"],
+            &training.entry_point,
+            &training.source,
+        );
         self.duration(&["training", "max_runtime"], &training.max_runtime);
         for (index, source) in training.source.iter().enumerate() {
             self.exists(&["training", "source", &index.to_string()], source);
@@ -114,24 +153,45 @@ impl<'a> Rules<'a> {
             if source.is_empty() {
                 source.push(folder_of(&training.entry_point));
             }
-            self.program(&["validation", "entry_point"], &validation.entry_point, &source);
+            self.program(
+                &["validation", "entry_point"],
+                &validation.entry_point,
+                &source,
+            );
             self.duration(&["validation", "max_runtime"], &validation.max_runtime);
         }
     }
 
     fn program(&mut self, path: &[&str], program: &str, source: &[String]) {
-        if self.exists(path, program) && !source.is_empty() && !source.iter().any(|dir| is_within(program, dir)) {
-            self.add(path, format!("`{program}` does not lie in `training.source`"), "the job would not find it").help =
-                Some(format!("`training.source` has {}; add the program's folder", one_of(source.iter().map(String::as_str))));
+        if self.exists(path, program)
+            && !source.is_empty()
+            && !source.iter().any(|dir| is_within(program, dir))
+        {
+            self.add(
+                path,
+                format!("`{program}` does not lie in `training.source`"),
+                "the job would not find it",
+            )
+            .help = Some(format!(
+                "`training.source` has {}; add the program's folder",
+                one_of(source.iter().map(String::as_str))
+            ));
         }
     }
 
     /// Whether a path stays in the project, and an error if it does not.
     fn inside(&mut self, key: &[&str], path: &str) -> bool {
-        let fine = !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let fine = !path.is_empty()
+            && Path::new(path)
+                .components()
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !fine {
-            self.add(key, format!("`{path}` is not a path inside the project"), "leads out of the project").help =
-                Some("write it relative to mlaction.toml, without `..`".to_owned());
+            self.add(
+                key,
+                format!("`{path}` is not a path inside the project"),
+                "leads out of the project",
+            )
+            .help = Some("write it relative to mlaction.toml, without `..`".to_owned());
         }
         fine
     }
@@ -142,33 +202,60 @@ impl<'a> Rules<'a> {
         }
         let there = self.root.join(path).exists();
         if !there {
-            self.add(key, format!("`{path}` does not exist"), "no such file or folder");
+            self.add(
+                key,
+                format!("`{path}` does not exist"),
+                "no such file or folder",
+            );
         }
         there
     }
 
     fn channels(&mut self, raw: &RawConfig) {
         if raw.data.contains_key("model") && raw.validation.is_some() {
-            self.add(&["data", "model"], "the channel name `model` is taken", "validation gets the model's archive by this name");
+            self.add(
+                &["data", "model"],
+                "the channel name `model` is taken",
+                "validation gets the model's archive by this name",
+            );
         }
         let names = || raw.data.keys().map(String::as_str);
-        let validation = raw.validation.as_ref().map(|validation| &validation.channels);
-        let lists = [(["training", "channels"], raw.training.channels.as_ref()), (["validation", "channels"], validation)];
+        let validation = raw
+            .validation
+            .as_ref()
+            .map(|validation| &validation.channels);
+        let lists = [
+            (["training", "channels"], raw.training.channels.as_ref()),
+            (["validation", "channels"], validation),
+        ];
         for (key, channels) in lists {
             for (index, channel) in channels.into_iter().flatten().enumerate() {
                 if !raw.data.contains_key(channel) {
                     let help = match did_you_mean(channel, names()) {
                         Some(near) => format!("did you mean `{near}`?"),
-                        None => format!("[data] has {}; write a table [data.{channel}]", one_of(names())),
+                        None => format!(
+                            "[data] has {}; write a table [data.{channel}]",
+                            one_of(names())
+                        ),
                     };
                     let path = [key[0], key[1], &index.to_string()];
-                    self.add(&path, format!("there is no data channel `{channel}`"), "unknown channel").help = Some(help);
+                    self.add(
+                        &path,
+                        format!("there is no data channel `{channel}`"),
+                        "unknown channel",
+                    )
+                    .help = Some(help);
                 }
             }
         }
-        let (Some(training), Some(held_out)) = (&raw.training.channels, validation) else { return };
+        let (Some(training), Some(held_out)) = (&raw.training.channels, validation) else {
+            return;
+        };
         for (index, channel) in held_out.iter().enumerate() {
-            let same = |other: &&String| *other == channel || path_of(raw, other).is_some_and(|p| Some(p) == path_of(raw, channel));
+            let same = |other: &&String| {
+                *other == channel
+                    || path_of(raw, other).is_some_and(|p| Some(p) == path_of(raw, channel))
+            };
             if let Some(trained_on) = training.iter().find(same) {
                 let path = ["validation", "channels", &index.to_string()];
                 self.add(&path, format!("`{channel}` is not held out: training gets it too, as `{trained_on}`"), "training sees this data")
@@ -181,12 +268,17 @@ impl<'a> Rules<'a> {
         if let Err(errors) = LogMetrics::new(&raw.metrics.definitions, &raw.metrics.presets) {
             for error in errors {
                 let path = ["metrics", "definitions", &error.index.to_string()];
-                self.add(&path, error.to_string(), "this definition").help = error.hint;
+                let message = error.to_string();
+                self.add(&path, message, "this definition").help = error.hint;
             }
         }
         for (metric, gate) in &raw.gates {
             for reason in gate.check() {
-                self.add(&["gates", metric], format!("gate on `{metric}`: {reason}"), "this gate");
+                self.add(
+                    &["gates", metric],
+                    format!("gate on `{metric}`: {reason}"),
+                    "this gate",
+                );
             }
         }
     }
@@ -195,8 +287,12 @@ impl<'a> Rules<'a> {
         let key = ["training", "hyperparameters_file"];
         let values: IndexMap<String, String> = match &training.hyperparameters_file {
             Some(_) if !training.hyperparameters.is_empty() => {
-                self.add(&key, "hyperparameters come from the table or from a file, not from both", "and there is a table too")
-                    .help = Some("delete this key, or the table [training.hyperparameters]".to_owned());
+                self.add(
+                    &key,
+                    "hyperparameters come from the table or from a file, not from both",
+                    "and there is a table too",
+                )
+                .help = Some("delete this key, or the table [training.hyperparameters]".to_owned());
                 return IndexMap::new();
             }
             Some(file) => {
@@ -211,12 +307,23 @@ impl<'a> Rules<'a> {
                     }
                 }
             }
-            None => training.hyperparameters.iter().map(|(name, value)| (name.clone(), text_of(value, self.source))).collect(),
+            None => training
+                .hyperparameters
+                .iter()
+                .map(|(name, value)| (name.clone(), text_of(value, self.source)))
+                .collect(),
         };
         let (entries, name_length, value_length) = HYPERPARAMETER_LIMITS;
         let key = ["training", "hyperparameters"];
         if values.len() > entries {
-            self.add(&key, format!("{} hyperparameters; SageMaker takes at most {entries}", values.len()), "too many");
+            self.add(
+                &key,
+                format!(
+                    "{} hyperparameters; SageMaker takes at most {entries}",
+                    values.len()
+                ),
+                "too many",
+            );
         }
         for (name, value) in &values {
             let (name_chars, value_chars) = (name.chars().count(), value.chars().count());
@@ -232,7 +339,9 @@ impl<'a> Rules<'a> {
 }
 
 fn path_of<'r>(raw: &'r RawConfig, channel: &str) -> Option<&'r str> {
-    raw.data.get(channel).map(|channel| channel.path.trim_end_matches('/'))
+    raw.data
+        .get(channel)
+        .map(|channel| channel.path.trim_end_matches('/'))
 }
 
 /// The folder of a program, `.` when it lies in the project's root.
@@ -246,7 +355,10 @@ pub fn folder_of(program: &str) -> String {
 
 fn is_within(path: &str, folder: &str) -> bool {
     let clean = |path: &str| -> std::path::PathBuf {
-        Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))).collect()
+        Path::new(path)
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_)))
+            .collect()
     };
     clean(path).starts_with(clean(folder))
 }
@@ -257,8 +369,15 @@ fn text_of(value: &Spanned<Value>, source: &str) -> String {
         Value::String(text) => text.clone(),
         Value::Boolean(flag) => flag.to_string(),
         Value::Float(_) => {
-            let written = source.get(value.span()).unwrap_or_default().replace('_', "");
-            if written.parse::<f64>().is_ok() { written } else { value.get_ref().to_string() }
+            let written = source
+                .get(value.span())
+                .unwrap_or_default()
+                .replace('_', "");
+            if written.parse::<f64>().is_ok() {
+                written
+            } else {
+                value.get_ref().to_string()
+            }
         }
         Value::Integer(number) => number.to_string(),
         Value::Datetime(datetime) => datetime.to_string(),
@@ -271,12 +390,13 @@ fn text_of(value: &Spanned<Value>, source: &str) -> String {
 /// One JSON object; strings lose their quotes, everything else is kept as written.
 fn read_json(path: &Path) -> Result<IndexMap<String, String>, String> {
     let text = std::fs::read_to_string(path).map_err(|cause| cause.to_string())?;
-    let values: IndexMap<String, Box<RawValue>> =
-        serde_json::from_str(&text).map_err(|cause| format!("it is not one JSON object ({cause})"))?;
+    let values: IndexMap<String, Box<RawValue>> = serde_json::from_str(&text)
+        .map_err(|cause| format!("it is not one JSON object ({cause})"))?;
     Ok(values
         .into_iter()
         .map(|(name, value)| {
-            let text = serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned());
+            let text = serde_json::from_str::<String>(value.get())
+                .unwrap_or_else(|_| value.get().to_owned());
             (name, text)
         })
         .collect())

@@ -12,7 +12,10 @@ use crate::error::Error;
 ///
 /// A job is identified by its name, which the plan derives from content: launching a name that
 /// exists is an error of the caller, never a second job.
-#[expect(async_fn_in_trait, reason = "the crate is the only user, on a single-threaded runtime")]
+#[expect(
+    async_fn_in_trait,
+    reason = "the crate is the only user, on a single-threaded runtime"
+)]
 pub trait Destination {
     /// What one job needs, as the plan decided it.
     type Request;

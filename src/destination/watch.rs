@@ -43,7 +43,12 @@ pub async fn watch<D: Destination>(
     sink: &mut impl FnMut(&[u8]),
 ) -> Result<Outcome> {
     let started = Instant::now();
-    let mut watch = Watch { patience, pause: patience.poll.0, errors: 0, stopping: None };
+    let mut watch = Watch {
+        patience,
+        pause: patience.poll.0,
+        errors: 0,
+        stopping: None,
+    };
     loop {
         let state = watch.poll(destination).await?;
         let bytes = watch.logs(destination).await?;
@@ -54,8 +59,19 @@ pub async fn watch<D: Destination>(
         }
         let now = Instant::now();
         let asked = *interrupts.borrow_and_update();
-        watch.stop_if_due(destination, asked, now, now - started >= patience.max_runtime).await?;
-        watch.pause = if bytes.is_empty() { (watch.pause * 3 / 2).min(patience.poll.1) } else { patience.poll.0 };
+        watch
+            .stop_if_due(
+                destination,
+                asked,
+                now,
+                now - started >= patience.max_runtime,
+            )
+            .await?;
+        watch.pause = if bytes.is_empty() {
+            (watch.pause * 3 / 2).min(patience.poll.1)
+        } else {
+            patience.poll.0
+        };
         let wake = watch.pause_until(now, started);
         tokio::select! {
             () = tokio::time::sleep_until(wake) => {}
@@ -100,7 +116,11 @@ impl Watch<'_> {
     }
 
     /// The job has ended: everything that it still wrote.
-    async fn drain<D: Destination>(&mut self, destination: &mut D, sink: &mut impl FnMut(&[u8])) -> Result<()> {
+    async fn drain<D: Destination>(
+        &mut self,
+        destination: &mut D,
+        sink: &mut impl FnMut(&[u8]),
+    ) -> Result<()> {
         loop {
             let bytes = self.logs(destination).await?;
             if bytes.is_empty() {
@@ -110,25 +130,40 @@ impl Watch<'_> {
         }
     }
 
-    async fn tolerate<D: Destination>(&mut self, destination: &mut D, error: PollError) -> Result<()> {
+    async fn tolerate<D: Destination>(
+        &mut self,
+        destination: &mut D,
+        error: PollError,
+    ) -> Result<()> {
         self.errors += 1;
         let error = match error {
             PollError::Transient(_) if self.errors < self.patience.max_poll_errors => {
                 self.pause = (self.pause * 2).min(self.patience.poll.1);
                 return Ok(());
             }
-            PollError::Transient(reason) => {
-                Error::new(ExitCode::JobFailed, format!("lost sight of the job after {} attempts", self.errors)).because(reason)
-            }
+            PollError::Transient(reason) => Error::new(
+                ExitCode::JobFailed,
+                format!("lost sight of the job after {} attempts", self.errors),
+            )
+            .because(reason),
             PollError::Permanent(error) => error,
         };
         destination.stop(Stop::Now).await?;
         Err(error)
     }
 
-    async fn stop_if_due<D: Destination>(&mut self, destination: &mut D, asked: u32, now: Instant, too_long: bool) -> Result<()> {
+    async fn stop_if_due<D: Destination>(
+        &mut self,
+        destination: &mut D,
+        asked: u32,
+        now: Instant,
+        too_long: bool,
+    ) -> Result<()> {
         let (why, how) = match self.stopping {
-            None if asked > 0 => (Why::Asked, if asked > 1 { Stop::Now } else { Stop::Graceful }),
+            None if asked > 0 => (
+                Why::Asked,
+                if asked > 1 { Stop::Now } else { Stop::Graceful },
+            ),
             None if too_long => (Why::TooLong, Stop::Graceful),
             Some((why, _, Stop::Graceful)) if asked > 1 => (why, Stop::Now),
             Some((why, until, _)) if now >= until => (why, Stop::Now),
@@ -177,7 +212,12 @@ mod tests {
 
     impl Scripted {
         fn states(states: impl IntoIterator<Item = Result<JobState, PollError>>) -> Self {
-            Self { states: states.into_iter().collect(), polls: 0, stops: Vec::new(), on_stop: None }
+            Self {
+                states: states.into_iter().collect(),
+                polls: 0,
+                stops: Vec::new(),
+                on_stop: None,
+            }
         }
 
         fn ends_when(mut self, how: Stop, state: JobState) -> Self {
@@ -233,15 +273,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_job_that_succeeds_is_polled_until_then() {
-        let mut job = Scripted::states([Ok(JobState::Running), Ok(JobState::Running), Ok(JobState::Succeeded)]);
+        let mut job = Scripted::states([
+            Ok(JobState::Running),
+            Ok(JobState::Running),
+            Ok(JobState::Succeeded),
+        ]);
         assert_eq!(run(&mut job, 0).await.unwrap(), Outcome::Succeeded);
         assert_eq!((job.polls, job.stops), (3, vec![]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_job_that_somebody_else_stopped_is_not_a_success() {
-        let mut job = Scripted::states([Ok(JobState::Stopped { reason: "by hand".to_owned() })]);
-        assert_eq!(run(&mut job, 0).await.unwrap(), Outcome::Stopped { reason: "by hand".to_owned() });
+        let mut job = Scripted::states([Ok(JobState::Stopped {
+            reason: "by hand".to_owned(),
+        })]);
+        assert_eq!(
+            run(&mut job, 0).await.unwrap(),
+            Outcome::Stopped {
+                reason: "by hand".to_owned()
+            }
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -255,7 +306,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_job_that_ignores_the_stop_is_killed_after_the_grace() {
-        let mut job = Scripted::states([]).ends_when(Stop::Now, JobState::Stopped { reason: String::new() });
+        let mut job = Scripted::states([]).ends_when(
+            Stop::Now,
+            JobState::Stopped {
+                reason: String::new(),
+            },
+        );
         let started = Instant::now();
         assert_eq!(run(&mut job, 1).await.unwrap(), Outcome::Cancelled);
         assert_eq!(job.stops, [Stop::Graceful, Stop::Now]);
@@ -264,19 +320,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn asking_twice_kills_at_once() {
-        let mut job = Scripted::states([]).ends_when(Stop::Now, JobState::Stopped { reason: String::new() });
+        let mut job = Scripted::states([]).ends_when(
+            Stop::Now,
+            JobState::Stopped {
+                reason: String::new(),
+            },
+        );
         assert_eq!(run(&mut job, 2).await.unwrap(), Outcome::Cancelled);
         assert_eq!(job.stops, [Stop::Now]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_few_transient_errors_are_tolerated_and_many_in_a_row_are_not() {
-        let mut job = Scripted::states([transient(), transient(), Ok(JobState::Running), transient(), Ok(JobState::Succeeded)]);
+        let mut job = Scripted::states([
+            transient(),
+            transient(),
+            Ok(JobState::Running),
+            transient(),
+            Ok(JobState::Succeeded),
+        ]);
         assert_eq!(run(&mut job, 0).await.unwrap(), Outcome::Succeeded);
 
         let mut job = Scripted::states([transient(), transient(), transient()]);
         let error = run(&mut job, 0).await.unwrap_err();
-        assert_eq!(error.to_string(), "lost sight of the job after 3 attempts: throttled");
+        assert_eq!(
+            error.to_string(),
+            "lost sight of the job after 3 attempts: throttled"
+        );
         assert_eq!(job.stops, [Stop::Now]);
     }
 
@@ -284,7 +354,10 @@ mod tests {
     async fn a_permanent_error_is_not_repeated() {
         let gone = Error::new(ExitCode::Credentials, "no permission to describe the job");
         let mut job = Scripted::states([Err(PollError::Permanent(gone))]);
-        assert_eq!(run(&mut job, 0).await.unwrap_err().exit_code(), ExitCode::Credentials);
+        assert_eq!(
+            run(&mut job, 0).await.unwrap_err().exit_code(),
+            ExitCode::Credentials
+        );
         assert_eq!((job.polls, job.stops), (1, vec![Stop::Now]));
     }
 }

@@ -1,6 +1,12 @@
 //! Metrics: what a run wrote or printed, as numbers that keep every digit.
 
+pub mod baseline;
+pub mod file;
+pub mod gate;
+pub mod log;
 pub mod number;
+pub mod pieces;
+pub mod preset;
 
 pub use number::Number;
 
@@ -68,4 +74,30 @@ pub struct ConfusionMatrix {
     pub labels: Vec<String>,
     /// `matrix[i][j]`: rows of true class `i` predicted as class `j`.
     pub matrix: Vec<Vec<u64>>,
+}
+
+impl MetricSet {
+    /// Adds another set; where both have a name, the other one wins.
+    pub fn merge(&mut self, other: Self) {
+        let Self {
+            values,
+            series,
+            confusion_matrix,
+            per_class,
+        } = other;
+        self.values.extend(values);
+        self.series.extend(series);
+        self.per_class.extend(per_class);
+        self.confusion_matrix = confusion_matrix.or(self.confusion_matrix.take());
+    }
+
+    /// A metric's value by name; `per_class.CLASS.METRIC` reaches the per-class values.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Option<&Number> {
+        if let Some(metric) = self.values.get(name) {
+            return Some(&metric.value);
+        }
+        let (class, metric) = name.strip_prefix("per_class.")?.rsplit_once('.')?;
+        self.per_class.get(class)?.get(metric)
+    }
 }

@@ -33,8 +33,12 @@ pub(super) fn content_hash(content: &Content<'_>) -> String {
 pub fn combined<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("mlaction combined fingerprint v1");
     for (name, hash) in parts {
-        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-        hasher.update(&(hash.len() as u64).to_le_bytes()).update(hash.as_bytes());
+        hasher
+            .update(&(name.len() as u64).to_le_bytes())
+            .update(name.as_bytes());
+        hasher
+            .update(&(hash.len() as u64).to_le_bytes())
+            .update(hash.as_bytes());
     }
     format!("b3:{}", hasher.finalize().to_hex())
 }
@@ -42,5 +46,8 @@ pub fn combined<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 /// `PROJECT-HASH-ATTEMPT`: 10 hexadecimal digits of the hash; fits SageMaker's 63 characters
 /// with a role behind it.
 pub(super) fn run_name(project: &str, content_hash: &str, attempt: u32) -> String {
-    format!("{project}-{}-{attempt}", &content_hash[..10.min(content_hash.len())])
+    format!(
+        "{project}-{}-{attempt}",
+        &content_hash[..10.min(content_hash.len())]
+    )
 }

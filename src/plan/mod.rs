@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::raw::{Inconclusive, RawConfig};
 use crate::config::{Config, duration, rules};
 use crate::context::Context;
-use crate::data::fingerprint::{Cache, Fingerprint, Options, fingerprint};
+use crate::data::fingerprint::{Content, DataError, Fingerprint, fingerprint};
 use crate::destination::process::plan::{ProcessPlan, Request};
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::Baseline;
@@ -190,10 +190,36 @@ impl Plan {
     ///
     /// # Errors
     /// Unknown destination, missing or unreadable data, unreadable baseline, no interpreter.
-    pub fn new(config: Config, choices: Choices, context: &Context, past: &[PastRun], cache: &mut Cache) -> Result<Self> {
-        let Config { root, raw, hyperparameters } = config;
-        let RawConfig { project, image: _, data, training, validation, metrics, gates, baseline, report, mut destinations, deployment: _ } = raw;
-        let Choices { destination, baseline: baseline_file, force, hyperparameters: overrides } = choices;
+    pub fn new(
+        config: Config,
+        choices: Choices,
+        context: &Context,
+        past: &[PastRun],
+    ) -> Result<Self> {
+        let Config {
+            root,
+            raw,
+            hyperparameters,
+        } = config;
+        let RawConfig {
+            project,
+            image: _,
+            data,
+            training,
+            validation,
+            metrics,
+            gates,
+            baseline,
+            report,
+            mut destinations,
+            deployment: _,
+        } = raw;
+        let Choices {
+            destination,
+            baseline: baseline_file,
+            force,
+            hyperparameters: overrides,
+        } = choices;
 
         let mut hyperparameters = hyperparameters;
         hyperparameters.extend(overrides);
@@ -204,16 +230,34 @@ impl Plan {
             None if destination == "process" => crate::config::raw::Destination::default(),
             None => return Err(unknown_destination(&destination, destinations.keys())),
         };
-        let process = ProcessPlan::new(&root, &destination, &settings, training.requirements.as_deref(), context)?;
+        let process = ProcessPlan::new(
+            &root,
+            &destination,
+            &settings,
+            training.requirements.as_deref(),
+            context,
+        )?;
 
-        let sources = if training.source.is_empty() { vec![rules::folder_of(&training.entry_point)] } else { training.source };
-        let code = read_code(&root, sources, cache)?;
-        let held_out: Vec<String> = validation.as_ref().map(|validation| validation.channels.clone()).unwrap_or_default();
-        let trained_on = training.channels.unwrap_or_else(|| data.keys().filter(|name| !held_out.contains(name)).cloned().collect());
-        let data = read_data(&root, &data, trained_on.iter().chain(&held_out), cache)?;
+        let sources = if training.source.is_empty() {
+            vec![rules::folder_of(&training.entry_point)]
+        } else {
+            training.source
+        };
+        let code = read_code(&root, sources)?;
+        let held_out: Vec<String> = validation
+            .as_ref()
+            .map(|validation| validation.channels.clone())
+            .unwrap_or_default();
+        let trained_on = training.channels.unwrap_or_else(|| {
+            data.keys()
+                .filter(|name| !held_out.contains(name))
+                .cloned()
+                .collect()
+        });
+        let data = read_data(&root, &data, trained_on.iter().chain(&held_out))?;
 
         let train = JobSettings {
-            program: program_hash(&root, &training.entry_point, cache)?,
+            program: program_hash(&root, &training.entry_point)?,
             entry_point: training.entry_point,
             channels: trained_on,
             environment: training.environment,
@@ -221,7 +265,7 @@ impl Plan {
         };
         let validate = match validation {
             Some(validation) => Some(JobSettings {
-                program: program_hash(&root, &validation.entry_point, cache)?,
+                program: program_hash(&root, &validation.entry_point)?,
                 entry_point: validation.entry_point,
                 channels: validation.channels,
                 environment: validation.environment,
@@ -229,7 +273,10 @@ impl Plan {
             }),
             None => None,
         };
-        let metrics = Metrics { presets: metrics.presets, definitions: metrics.definitions };
+        let metrics = Metrics {
+            presets: metrics.presets,
+            definitions: metrics.definitions,
+        };
         let content_hash = identity::content_hash(&identity::Content {
             project: &project.name,
             code: &code.fingerprint,
@@ -237,21 +284,40 @@ impl Plan {
             hyperparameters: &hyperparameters,
             training: &train,
             validation: validate.as_ref(),
-            environment: process.environment.key.as_deref().unwrap_or(&process.environment.python),
+            environment: process
+                .environment
+                .key
+                .as_deref()
+                .unwrap_or(&process.environment.python),
             metrics: &metrics,
         });
-        let same: Vec<&PastRun> = past.iter().filter(|run| run.content_hash == content_hash).collect();
+        let same: Vec<&PastRun> = past
+            .iter()
+            .filter(|run| run.content_hash == content_hash)
+            .collect();
         let attempt = same.iter().map(|run| run.attempt).max().unwrap_or(0) + 1;
         let run = identity::run_name(&project.name, &content_hash, attempt);
         let reuse = same
             .iter()
             .filter(|_| !force)
-            .filter_map(|past| Some(Reuse { run: past.run.clone(), finished_at: past.completed_at? }))
+            .filter_map(|past| {
+                Some(Reuse {
+                    run: past.run.clone(),
+                    finished_at: past.completed_at?,
+                })
+            })
             .max_by_key(|reuse| reuse.finished_at);
 
-        let sources: Vec<String> = code.sources.iter().map(|source| source.path.clone()).collect();
+        let sources: Vec<String> = code
+            .sources
+            .iter()
+            .map(|source| source.path.clone())
+            .collect();
         let base = crate::record::runs_dir(&root).join(&run);
-        let job = |role: &str, settings: JobSettings, hyperparameters: &IndexMap<String, String>, model: Option<PathBuf>| {
+        let job = |role: &str,
+                   settings: JobSettings,
+                   hyperparameters: &IndexMap<String, String>,
+                   model: Option<PathBuf>| {
             let name = format!("{run}-{role}");
             let mut inputs: IndexMap<String, PathBuf> = settings
                 .channels
@@ -282,11 +348,19 @@ impl Plan {
             }
         };
         let training = job("train", train, &hyperparameters, None);
-        let validation = validate.map(|settings| job("validate", settings, &IndexMap::new(), Some(base.join(crate::record::MODEL))));
+        let validation = validate.map(|settings| {
+            job(
+                "validate",
+                settings,
+                &IndexMap::new(),
+                Some(base.join(crate::record::MODEL)),
+            )
+        });
 
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
         let found = Baseline::load(&path).map_err(|error| {
-            Error::new(ExitCode::Config, error.to_string()).hint("restore it from Git, or set it again with `mlaction baseline set`")
+            Error::new(ExitCode::Config, error.to_string())
+                .hint("restore it from Git, or set it again with `mlaction baseline set`")
         })?;
         Ok(Self {
             schema_version: SCHEMA_VERSION,
@@ -309,7 +383,10 @@ impl Plan {
             metrics,
             gates,
             baseline: BaselinePlan { path, found },
-            report: ReportPlan { log_lines: report.log_lines, inconclusive: report.inconclusive },
+            report: ReportPlan {
+                log_lines: report.log_lines,
+                inconclusive: report.inconclusive,
+            },
             permissions: Vec::new(),
         })
     }
@@ -317,7 +394,11 @@ impl Plan {
     /// Fingerprints of the held-out channels, which a comparable baseline must share.
     #[must_use]
     pub fn held_out(&self) -> IndexMap<String, String> {
-        let channels = self.validation.as_ref().map(|job| job.channels.as_slice()).unwrap_or_default();
+        let channels = self
+            .validation
+            .as_ref()
+            .map(|job| job.channels.as_slice())
+            .unwrap_or_default();
         self.data
             .iter()
             .filter(|source| channels.contains(&source.channel))
@@ -344,50 +425,67 @@ fn seconds(text: &str) -> Result<u64> {
 
 fn unknown_destination<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Error {
     let known: Vec<&str> = known.map(String::as_str).chain(["process"]).collect();
-    Error::new(ExitCode::Usage, format!("there is no destination `{name}`"))
-        .hint(format!("mlaction.toml has {}", crate::config::problem::one_of(known)))
+    Error::new(ExitCode::Usage, format!("there is no destination `{name}`")).hint(format!(
+        "mlaction.toml has {}",
+        crate::config::problem::one_of(known)
+    ))
 }
 
 /// Wraps an error of reading data or code.
-pub(crate) fn data_error(error: &crate::data::fingerprint::DataError) -> Error {
-    let wrapped = Error::new(ExitCode::Data, error.to_string());
-    match error.hint() {
-        Some(hint) => wrapped.hint(hint),
-        None => wrapped,
-    }
+pub(crate) fn data_error(error: &DataError) -> Error {
+    Error::new(ExitCode::Data, error.to_string())
 }
 
-fn read_code(root: &std::path::Path, sources: Vec<String>, cache: &mut Cache) -> Result<Code> {
+fn read_code(root: &std::path::Path, sources: Vec<String>) -> Result<Code> {
     let sources = sources
         .into_iter()
         .map(|path| {
-            let Fingerprint { hash, files, bytes, .. } =
-                fingerprint(&root.join(&path), &Options::code(), cache).map_err(|error| data_error(&error))?;
-            Ok(Source { path, fingerprint: hash, files, bytes })
+            let Fingerprint {
+                hash, files, bytes, ..
+            } = fingerprint(&root.join(&path), Content::Code)
+                .map_err(|error| data_error(&error))?;
+            Ok(Source {
+                path,
+                fingerprint: hash,
+                files,
+                bytes,
+            })
         })
         .collect::<Result<Vec<_>>>()?;
-    let fingerprint = identity::combined(sources.iter().map(|source| (source.path.as_str(), source.fingerprint.as_str())));
-    Ok(Code { sources, fingerprint })
+    let fingerprint = identity::combined(
+        sources
+            .iter()
+            .map(|source| (source.path.as_str(), source.fingerprint.as_str())),
+    );
+    Ok(Code {
+        sources,
+        fingerprint,
+    })
 }
 
-fn program_hash(root: &std::path::Path, program: &str, cache: &mut Cache) -> Result<String> {
-    Ok(fingerprint(&root.join(program), &Options::code(), cache).map_err(|error| data_error(&error))?.hash)
+fn program_hash(root: &std::path::Path, program: &str) -> Result<String> {
+    Ok(fingerprint(&root.join(program), Content::Code)
+        .map_err(|error| data_error(&error))?
+        .hash)
 }
 
 fn read_data<'a>(
     root: &std::path::Path,
     data: &IndexMap<String, crate::config::raw::Channel>,
     channels: impl Iterator<Item = &'a String>,
-    cache: &mut Cache,
 ) -> Result<Vec<DataSource>> {
     let mut sources: Vec<DataSource> = Vec::new();
     for channel in channels {
-        let Some(settings) = data.get(channel) else { continue };
+        let Some(settings) = data.get(channel) else {
+            continue;
+        };
         if sources.iter().any(|source| source.channel == *channel) {
             continue;
         }
         let path = root.join(&settings.path);
-        let Fingerprint { hash, files, bytes, .. } = fingerprint(&path, &Options::data(), cache).map_err(|error| {
+        let Fingerprint {
+            hash, files, bytes, ..
+        } = fingerprint(&path, Content::Data).map_err(|error| {
             let error = data_error(&error);
             let pointer = root.join(format!("{}.dvc", settings.path.trim_end_matches('/')));
             match pointer.is_file() && !path.exists() {
@@ -395,7 +493,13 @@ fn read_data<'a>(
                 false => error,
             }
         })?;
-        sources.push(DataSource { channel: channel.clone(), path: settings.path.clone(), fingerprint: hash, files, bytes });
+        sources.push(DataSource {
+            channel: channel.clone(),
+            path: settings.path.clone(),
+            fingerprint: hash,
+            files,
+            bytes,
+        });
     }
     Ok(sources)
 }

@@ -3,6 +3,10 @@
 //! [`Report`] is what a run has to say. Its JSON face is the value itself; Markdown, HTML and
 //! the terminal are renderers without decisions of their own. All text in it is untrusted.
 
+pub mod markdown;
+pub mod terminal;
+pub mod text;
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;

@@ -32,8 +32,16 @@ pub fn is_ready(folder: &Path) -> bool {
 /// # Errors
 /// The interpreter cannot make environments, or a requirement cannot be installed; the error
 /// carries the installer's last lines.
-pub async fn ensure(environment: &PythonEnvironment, context: &Context, log: &Path, interrupts: &mut Interrupts) -> Result<bool> {
-    let (Some(requirements), Some(folder)) = (&environment.requirements, &environment.folder) else { return Ok(false) };
+pub async fn ensure(
+    environment: &PythonEnvironment,
+    context: &Context,
+    log: &Path,
+    interrupts: &mut Interrupts,
+) -> Result<bool> {
+    let (Some(requirements), Some(folder)) = (&environment.requirements, &environment.folder)
+    else {
+        return Ok(false);
+    };
     if is_ready(folder) {
         return Ok(false);
     }
@@ -51,7 +59,8 @@ pub async fn ensure(environment: &PythonEnvironment, context: &Context, log: &Pa
         return Ok(false);
     }
     if folder.exists() {
-        std::fs::remove_dir_all(folder).doing(|| format!("cannot remove the incomplete `{}`", folder.display()))?;
+        std::fs::remove_dir_all(folder)
+            .doing(|| format!("cannot remove the incomplete `{}`", folder.display()))?;
     }
     let root = Path::new(".");
     let uv = context.find_program(root, "uv");
@@ -60,12 +69,28 @@ pub async fn ensure(environment: &PythonEnvironment, context: &Context, log: &Pa
     let folder_text = folder.display().to_string();
     let steps: [Vec<&str>; 2] = match &uv {
         Some(_) => [
-            vec!["venv", "--quiet", "--python", &environment.python, &folder_text],
+            vec![
+                "venv",
+                "--quiet",
+                "--python",
+                &environment.python,
+                &folder_text,
+            ],
             vec!["pip", "install", "--python", &python, "-r", &requirements],
         ],
         None => [
             vec!["-m", "venv", &folder_text],
-            vec!["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "-r", &requirements],
+            vec![
+                "-m",
+                "pip",
+                "install",
+                "--disable-pip-version-check",
+                "--no-input",
+                "--progress-bar",
+                "off",
+                "-r",
+                &requirements,
+            ],
         ],
     };
     let programs = match &uv {
@@ -76,25 +101,50 @@ pub async fn ensure(environment: &PythonEnvironment, context: &Context, log: &Pa
         run(program, arguments, log, interrupts).await?;
     }
     let ready = folder.join(READY);
-    File::create(&ready).and_then(|mut file| file.write_all(b"1\n")).doing(|| format!("cannot write `{}`", ready.display()))?;
+    File::create(&ready)
+        .and_then(|mut file| file.write_all(b"1\n"))
+        .doing(|| format!("cannot write `{}`", ready.display()))?;
     Ok(true)
 }
 
 fn cancelled() -> Error {
-    Error::new(ExitCode::Cancelled, "cancelled while the Python environment was made")
+    Error::new(
+        ExitCode::Cancelled,
+        "cancelled while the Python environment was made",
+    )
 }
 
-async fn run(program: &str, arguments: &[&str], log: &Path, interrupts: &mut Interrupts) -> Result<()> {
-    let output = File::options().create(true).append(true).open(log).doing(|| format!("cannot write `{}`", log.display()))?;
-    let errors = output.try_clone().doing(|| format!("cannot write `{}`", log.display()))?;
-    let failed = |cause: String| Error::new(ExitCode::Build, "cannot make the Python environment").because(cause);
-    let mut child = super::supervised(Path::new(program), arguments.iter().copied(), Duration::from_secs(5), None)
-        .map(|mut command: Command| {
-            command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
-            command
-        })?
-        .spawn()
-        .map_err(|cause| failed(format!("`{program}` does not start: {cause}")))?;
+async fn run(
+    program: &str,
+    arguments: &[&str],
+    log: &Path,
+    interrupts: &mut Interrupts,
+) -> Result<()> {
+    let output = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .doing(|| format!("cannot write `{}`", log.display()))?;
+    let errors = output
+        .try_clone()
+        .doing(|| format!("cannot write `{}`", log.display()))?;
+    let failed = |cause: String| {
+        Error::new(ExitCode::Build, "cannot make the Python environment").because(cause)
+    };
+    let mut child = super::supervised(
+        Path::new(program),
+        arguments.iter().copied(),
+        Duration::from_secs(5),
+        None,
+    )
+    .map(|mut command: Command| {
+        command
+            .stdout(Stdio::from(output))
+            .stderr(Stdio::from(errors));
+        command
+    })?
+    .spawn()
+    .map_err(|cause| failed(format!("`{program}` does not start: {cause}")))?;
     let deadline = tokio::time::Instant::now() + INSTALL_DEADLINE;
     let status = loop {
         tokio::select! {
@@ -118,5 +168,10 @@ async fn run(program: &str, arguments: &[&str], log: &Path, interrupts: &mut Int
     } else {
         format!("the whole output is in {}", log.display())
     };
-    Err(failed(format!("`{program} {}` ended with {status}\n  {}", arguments.join(" "), tail.join("\n  "))).hint(hint))
+    Err(failed(format!(
+        "`{program} {}` ended with {status}\n  {}",
+        arguments.join(" "),
+        tail.join("\n  ")
+    ))
+    .hint(hint))
 }

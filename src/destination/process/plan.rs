@@ -13,12 +13,41 @@ use crate::error::{Error, ExitCode, Result};
 /// Variables that a job inherits. Everything else, credentials above all, stays outside unless
 /// `pass_environment` names it.
 const INHERITED: &[&str] = &[
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "TMPDIR",
+    "TERM",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// The same by prefix: locale, GPUs, threads of numeric libraries.
-const INHERITED_PREFIXES: &[&str] = &["LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "VECLIB_"];
+const INHERITED_PREFIXES: &[&str] = &[
+    "LC_",
+    "CUDA_",
+    "NVIDIA_",
+    "ROCR_",
+    "HIP_",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "NUMEXPR_",
+    "VECLIB_",
+];
 
 /// Where and how processes run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,13 +135,25 @@ impl ProcessPlan {
     ///
     /// # Errors
     /// No interpreter on `PATH`, or unreadable requirements.
-    pub fn new(root: &Path, name: &str, settings: &Destination, requirements: Option<&str>, context: &Context) -> Result<Self> {
-        let Destination::Process { python, grace, pass_environment } = settings;
+    pub fn new(
+        root: &Path,
+        name: &str,
+        settings: &Destination,
+        requirements: Option<&str>,
+        context: &Context,
+    ) -> Result<Self> {
+        let Destination::Process {
+            python,
+            grace,
+            pass_environment,
+        } = settings;
         let python = context.find_program(root, python).ok_or_else(|| {
-            Error::new(ExitCode::Build, format!("there is no `{python}` on PATH"))
-                .hint(format!("install Python 3.10 or newer, or set `python` in [destinations.{name}]"))
+            Error::new(ExitCode::Build, format!("there is no `{python}` on PATH")).hint(format!(
+                "install Python 3.10 or newer, or set `python` in [destinations.{name}]"
+            ))
         })?;
-        let grace = crate::config::duration::parse(grace).map_err(|reason| Error::new(ExitCode::Config, reason))?;
+        let grace = crate::config::duration::parse(grace)
+            .map_err(|reason| Error::new(ExitCode::Config, reason))?;
         Ok(Self {
             name: name.to_owned(),
             kind: "process".to_owned(),
@@ -123,7 +164,9 @@ impl ProcessPlan {
                 .keys()
                 .filter(|name| {
                     INHERITED.contains(&name.as_str())
-                        || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                        || INHERITED_PREFIXES
+                            .iter()
+                            .any(|prefix| name.starts_with(prefix))
                         || pass_environment.contains(name)
                 })
                 .cloned()
@@ -137,17 +180,33 @@ impl ProcessPlan {
         let code = job.base.join("code");
         let host = "algo-1";
         let files = IndexMap::from([
-            ("input/config/hyperparameters.json".to_owned(), json!(job.hyperparameters)),
-            ("input/config/inputdataconfig.json".to_owned(), input_data_config(&job.inputs)),
-            ("input/config/resourceconfig.json".to_owned(), resource_config(host)),
+            (
+                "input/config/hyperparameters.json".to_owned(),
+                json!(job.hyperparameters),
+            ),
+            (
+                "input/config/inputdataconfig.json".to_owned(),
+                input_data_config(&job.inputs),
+            ),
+            (
+                "input/config/resourceconfig.json".to_owned(),
+                resource_config(host),
+            ),
         ]);
         let arguments = arguments(job.hyperparameters);
         let python = self.environment.interpreter();
         let mut environment = toolkit_variables(job, &code, host, &arguments, &files);
-        environment.extend(job.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+        environment.extend(
+            job.environment
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         Request {
             name: job.name.to_owned(),
-            command: [python, job.entry_point.to_owned()].into_iter().chain(arguments).collect(),
+            command: [python, job.entry_point.to_owned()]
+                .into_iter()
+                .chain(arguments)
+                .collect(),
             working_directory: code,
             code: job.sources.to_vec(),
             code_fingerprint: job.code_fingerprint.to_owned(),
@@ -160,20 +219,41 @@ impl ProcessPlan {
 }
 
 impl PythonEnvironment {
-    fn new(root: &Path, python: &Path, requirements: Option<&str>, context: &Context) -> Result<Self> {
+    fn new(
+        root: &Path,
+        python: &Path,
+        requirements: Option<&str>,
+        context: &Context,
+    ) -> Result<Self> {
         let interpreter = python.display().to_string();
         let Some(requirements) = requirements else {
-            return Ok(Self { python: interpreter, requirements: None, key: None, folder: None, ready: true });
+            return Ok(Self {
+                python: interpreter,
+                requirements: None,
+                key: None,
+                folder: None,
+                ready: true,
+            });
         };
         let path = root.join(requirements);
-        let content = std::fs::read(&path)
-            .map_err(|cause| Error::new(ExitCode::Config, format!("cannot read `{requirements}`")).because(cause))?;
+        let content = std::fs::read(&path).map_err(|cause| {
+            Error::new(ExitCode::Config, format!("cannot read `{requirements}`")).because(cause)
+        })?;
         let mut hasher = blake3::Hasher::new_derive_key("mlaction python environment v1");
-        hasher.update(interpreter.as_bytes()).update(&[0]).update(&content);
+        hasher
+            .update(interpreter.as_bytes())
+            .update(&[0])
+            .update(&content);
         let key = hasher.finalize().to_hex()[..16].to_owned();
         let folder = context.cache.join("venvs").join(&key);
         let ready = super::environment::is_ready(&folder);
-        Ok(Self { python: interpreter, requirements: Some(path), key: Some(key), folder: Some(folder), ready })
+        Ok(Self {
+            python: interpreter,
+            requirements: Some(path),
+            key: Some(key),
+            folder: Some(folder),
+            ready,
+        })
     }
 
     /// The interpreter that jobs are started with.
@@ -189,7 +269,11 @@ impl PythonEnvironment {
 /// `inputdataconfig.json` with the keys of the training containers' contract.
 fn input_data_config(inputs: &IndexMap<String, PathBuf>) -> Value {
     let channel = json!({"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"});
-    inputs.keys().map(|name| (name.clone(), channel.clone())).collect::<serde_json::Map<_, _>>().into()
+    inputs
+        .keys()
+        .map(|name| (name.clone(), channel.clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn resource_config(host: &str) -> Value {
@@ -229,17 +313,38 @@ fn toolkit_variables(
     let decoded: serde_json::Map<String, Value> = job
         .hyperparameters
         .iter()
-        .map(|(name, value)| (name.clone(), serde_json::from_str(value).unwrap_or_else(|_| json!(value))))
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                serde_json::from_str(value).unwrap_or_else(|_| json!(value)),
+            )
+        })
         .collect();
-    let config = |name: &str| files.get(&format!("input/config/{name}.json")).cloned().unwrap_or(Value::Null);
-    let module = Path::new(job.entry_point).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let config = |name: &str| {
+        files
+            .get(&format!("input/config/{name}.json"))
+            .cloned()
+            .unwrap_or(Value::Null)
+    };
+    let module = Path::new(job.entry_point)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let channels: Vec<&String> = job.inputs.keys().collect();
-    let channel_dirs: serde_json::Map<String, Value> =
-        channels.iter().map(|name| ((*name).clone(), json!(base(&format!("input/data/{name}"))))).collect();
+    let channel_dirs: serde_json::Map<String, Value> = channels
+        .iter()
+        .map(|name| ((*name).clone(), json!(base(&format!("input/data/{name}")))))
+        .collect();
     let mut variables: IndexMap<String, String> = [
         ("SAGEMAKER_BASE_DIR", job.base.display().to_string()),
         ("TRAINING_JOB_NAME", job.name.to_owned()),
-        ("TRAINING_JOB_ARN", format!("arn:local:sagemaker:local:000000000000:training-job/{}", job.name)),
+        (
+            "TRAINING_JOB_ARN",
+            format!(
+                "arn:local:sagemaker:local:000000000000:training-job/{}",
+                job.name
+            ),
+        ),
         ("PYTHONPATH", code.display().to_string()),
         ("PYTHONUNBUFFERED", "1".to_owned()),
         ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
@@ -264,18 +369,29 @@ fn toolkit_variables(
         ("SM_USER_ENTRY_POINT", job.entry_point.to_owned()),
         ("SM_MODULE_DIR", code.display().to_string()),
         ("SM_MODULE_NAME", module.clone()),
-        ("SM_INPUT_DATA_CONFIG", config("inputdataconfig").to_string()),
+        (
+            "SM_INPUT_DATA_CONFIG",
+            config("inputdataconfig").to_string(),
+        ),
         ("SM_RESOURCE_CONFIG", config("resourceconfig").to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
     for name in channels {
-        variables.insert(format!("SM_CHANNEL_{}", name.to_uppercase()), base(&format!("input/data/{name}")));
+        variables.insert(
+            format!("SM_CHANNEL_{}", name.to_uppercase()),
+            base(&format!("input/data/{name}")),
+        );
     }
     for (name, value) in &decoded {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        variables.insert(format!("SM_HP_{}", name.to_uppercase().replace('-', "_")), text);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        variables.insert(
+            format!("SM_HP_{}", name.to_uppercase().replace('-', "_")),
+            text,
+        );
     }
     let training_env = json!({
         "channel_input_dirs": channel_dirs,

@@ -1,0 +1,4 @@
+//! Data on disk: fingerprints of channels and code, and the model archive.
+
+pub mod archive;
+pub mod fingerprint;

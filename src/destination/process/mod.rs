@@ -1,0 +1,343 @@
+//! Jobs as processes on this machine, in SageMaker's folder layout.
+//!
+//! A job's output goes straight into the run's log file, so nothing is lost when mlaction dies;
+//! a supervisor (mlaction itself, under a hidden subcommand) holds the job's process group and
+//! ends it when mlaction is gone.
+
+pub mod environment;
+pub mod plan;
+pub mod supervise;
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use super::{Artifacts, Destination, JobState, PollError, Stop};
+use crate::data::archive;
+use crate::data::fingerprint::{Content, fingerprint};
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::plan::{data_error, identity};
+use crate::report::ModelInfo;
+use plan::Request;
+
+/// Longest reason kept of a failure file, in characters; SageMaker's limit.
+const MAX_REASON: usize = 1024;
+
+/// Most log bytes handed over at once.
+const LOG_CHUNK: u64 = 1024 * 1024;
+
+/// One job as a process.
+#[derive(Debug)]
+pub struct ProcessDestination {
+    root: PathBuf,
+    run: PathBuf,
+    log: PathBuf,
+    inherited: Vec<String>,
+    grace: Duration,
+    read: u64,
+    job: Option<(Request, Child)>,
+}
+
+impl ProcessDestination {
+    /// A place to run one job of the run whose record lies in `run`.
+    #[must_use]
+    pub fn new(root: &Path, run: &Path, settings: &plan::ProcessPlan) -> Self {
+        let log = run.join(crate::record::LOG);
+        let read = log.metadata().map_or(0, |meta| meta.len());
+        Self {
+            root: root.to_path_buf(),
+            run: run.to_path_buf(),
+            log,
+            inherited: settings.inherited.clone(),
+            grace: Duration::from_secs(settings.grace_seconds),
+            read,
+            job: None,
+        }
+    }
+
+    /// The layout on disk: config files, links to the data, a copy of the code.
+    fn prepare(&self, request: &Request) -> Result<()> {
+        let base = &request.base;
+        for folder in [
+            "input/config",
+            "input/data",
+            "model",
+            "output/data",
+            "checkpoints",
+            "code",
+        ] {
+            let folder = base.join(folder);
+            std::fs::create_dir_all(&folder)
+                .doing(|| format!("cannot create `{}`", folder.display()))?;
+        }
+        for (name, content) in &request.files {
+            let path = base.join(name);
+            std::fs::write(&path, content.to_string())
+                .doing(|| format!("cannot write `{}`", path.display()))?;
+        }
+        for (channel, source) in &request.inputs {
+            let mut link = base.join("input/data").join(channel);
+            if source.is_file() {
+                std::fs::create_dir_all(&link)
+                    .doing(|| format!("cannot create `{}`", link.display()))?;
+                link.push(source.file_name().unwrap_or_default());
+            }
+            std::os::unix::fs::symlink(source, &link)
+                .doing(|| format!("cannot link `{}`", link.display()))?;
+        }
+        self.copy_code(request)
+    }
+
+    /// Copies the code, and holds the copy against the plan: what runs is what was hashed.
+    fn copy_code(&self, request: &Request) -> Result<()> {
+        let mut copied = Vec::new();
+        for source in &request.code {
+            let (from, to) = (
+                self.root.join(source),
+                request.working_directory.join(source),
+            );
+            let original = fingerprint(&from, Content::Code).map_err(|error| data_error(&error))?;
+            for name in &original.paths {
+                // NOTE: joining an empty name would add a slash to a file's path.
+                let (from, to) = match name.as_os_str().is_empty() {
+                    true => (from.clone(), to.clone()),
+                    false => (from.join(name), to.join(name)),
+                };
+                let copy = || -> std::io::Result<()> {
+                    std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
+                    std::fs::copy(&from, &to).map(drop)
+                };
+                copy()
+                    .doing(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+            }
+            let copy = fingerprint(&to, Content::Code).map_err(|error| data_error(&error))?;
+            copied.push((source.clone(), copy.hash));
+        }
+        let fingerprint = identity::combined(
+            copied
+                .iter()
+                .map(|(path, hash)| (path.as_str(), hash.as_str())),
+        );
+        if fingerprint == request.code_fingerprint {
+            Ok(())
+        } else {
+            Err(
+                Error::new(ExitCode::Data, "the code changed after the plan was made")
+                    .hint("run the command again"),
+            )
+        }
+    }
+
+    fn exit_record(&self, request: &Request) -> PathBuf {
+        self.run.join(format!("{}.exit.json", role(request)))
+    }
+
+    fn failure_reason(&self, request: &Request, exit: &supervise::Exit) -> String {
+        let file = request.base.join("output/failure");
+        let written = file.symlink_metadata().is_ok_and(|meta| meta.is_file());
+        let text = if written {
+            read_start(&file, MAX_REASON).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let ended = exit.to_string();
+        match (text.is_empty(), crate::record::tail(&self.log, 1).pop()) {
+            (false, _) => format!("{text} ({ended})"),
+            (true, Some(last)) => format!("{ended}: {last}"),
+            (true, None) => ended,
+        }
+    }
+}
+
+fn role(request: &Request) -> String {
+    request
+        .base
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn read_start(path: &Path, chars: usize) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(4 * chars as u64)
+        .read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes)
+        .chars()
+        .filter(|char| !char.is_control() || char.is_whitespace())
+        .take(chars)
+        .collect())
+}
+
+/// A command under the supervisor: it ends, with everything it started, when mlaction does.
+pub(crate) fn supervised<'a>(
+    program: &Path,
+    arguments: impl Iterator<Item = &'a str>,
+    grace: Duration,
+    exit_record: Option<&Path>,
+) -> Result<Command> {
+    let own = std::env::current_exe().doing(|| "cannot find mlaction's own program".to_owned())?;
+    let mut command = std::process::Command::new(own);
+    command
+        .arg("supervise")
+        .arg("--grace")
+        .arg(grace.as_millis().to_string());
+    if let Some(record) = exit_record {
+        command.arg("--record").arg(record);
+    }
+    command.arg("--").arg(program).args(arguments);
+    // Its own group: Ctrl-C in a terminal reaches mlaction alone, which then decides.
+    command.process_group(0).stdin(Stdio::piped());
+    Ok(Command::from(command))
+}
+
+/// Ends a supervised command gracefully and waits for it.
+pub(crate) async fn stop(child: &mut Child) {
+    signal(child, Signal::TERM);
+    if child.wait().await.is_err() {
+        signal(child, Signal::KILL);
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        // NOTE: a process that is already gone is what we want.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+impl Destination for ProcessDestination {
+    type Request = Request;
+
+    async fn launch(&mut self, request: &Request) -> Result<(), Error> {
+        self.prepare(request)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .doing(|| format!("cannot write `{}`", self.log.display()))?;
+        let errors = log
+            .try_clone()
+            .doing(|| format!("cannot write `{}`", self.log.display()))?;
+        let (program, arguments) = request
+            .command
+            .split_first()
+            .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let mut command = supervised(
+            Path::new(program),
+            arguments.iter().map(String::as_str),
+            self.grace,
+            Some(&self.exit_record(request)),
+        )?;
+        command
+            .env_clear()
+            .current_dir(&request.working_directory)
+            .stdout(Stdio::from(log))
+            .stderr(Stdio::from(errors));
+        for name in &self.inherited {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.envs(&request.environment);
+        let child = command
+            .spawn()
+            .doing(|| "cannot start the job's supervisor".to_owned())?;
+        self.job = Some((request.clone(), child));
+        Ok(())
+    }
+
+    async fn poll(&mut self) -> Result<JobState, PollError> {
+        let Some((request, child)) = &mut self.job else {
+            return Err(PollError::Permanent(Error::new(
+                ExitCode::Internal,
+                "the job was never launched",
+            )));
+        };
+        match child.try_wait() {
+            Ok(None) => return Ok(JobState::Running),
+            Ok(Some(_)) => {}
+            Err(error) => return Err(PollError::Transient(error.to_string())),
+        }
+        let request = request.clone();
+        Ok(match supervise::Exit::read(&self.exit_record(&request)) {
+            Some(exit) if exit.is_success() => JobState::Succeeded,
+            Some(exit) => JobState::Failed {
+                reason: self.failure_reason(&request, &exit),
+            },
+            None => JobState::Failed {
+                reason: "the job's supervisor was killed".to_owned(),
+            },
+        })
+    }
+
+    async fn logs(&mut self) -> Result<Vec<u8>, PollError> {
+        let mut read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.read))?;
+            let mut bytes = Vec::new();
+            self.read += file.take(LOG_CHUNK).read_to_end(&mut bytes)? as u64;
+            Ok(bytes)
+        };
+        read().map_err(|error| PollError::Transient(error.to_string()))
+    }
+
+    async fn stop(&mut self, how: Stop) -> Result<(), Error> {
+        if let Some((_, child)) = &self.job {
+            // The supervisor turns SIGTERM into the graceful stop, and SIGINT into the hard one.
+            signal(
+                child,
+                if how == Stop::Graceful {
+                    Signal::TERM
+                } else {
+                    Signal::INT
+                },
+            );
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self) -> Result<Artifacts, Error> {
+        let Some((request, _)) = &self.job else {
+            return Ok(Artifacts::default());
+        };
+        let base = &request.base;
+        let metrics =
+            ["model/metrics.json", "output/data/metrics.json"].map(|name| base.join(name));
+        let metrics = metrics
+            .into_iter()
+            .filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_file()))
+            .collect();
+        let folder = base.join("model");
+        let empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
+        let model = if empty {
+            None
+        } else {
+            let archive = self.run.join(crate::record::MODEL);
+            let packed = archive::pack(&folder, &archive).map_err(|error| {
+                Error::new(ExitCode::JobFailed, "cannot pack the model").because(error)
+            })?;
+            Some(ModelInfo {
+                file: crate::record::MODEL.to_owned(),
+                sha256: packed.sha256,
+                bytes: packed.bytes,
+            })
+        };
+        Ok(Artifacts {
+            output: Some(base.join("output/data")),
+            model,
+            metrics,
+        })
+    }
+}

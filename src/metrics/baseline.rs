@@ -1,0 +1,253 @@
+//! The baseline: the metrics of a run that is known to be good, in a file beside the code.
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::Path;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Number, Source};
+
+/// Version of the file's form.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The baseline file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "mlaction baseline")]
+pub struct Baseline {
+    /// Version of this document's form.
+    pub schema_version: u32,
+    /// The run it was set from.
+    pub run: String,
+    /// The commit of that run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// When it was set (UTC).
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub created_at: Timestamp,
+    /// Fingerprints of the held-out data: channel → hash.
+    pub data: IndexMap<String, String>,
+    /// Content hash of the validation program; defines metrics that come from `metrics.json`.
+    pub validation: String,
+    /// The metrics.
+    pub metrics: IndexMap<String, BaselineMetric>,
+}
+
+/// One metric of a baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BaselineMetric {
+    /// The value.
+    pub value: Number,
+    /// The regular expression, for a metric from log lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+}
+
+/// Why a metric cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incomparable {
+    /// There is no baseline.
+    NoBaseline,
+    /// The baseline does not have the metric.
+    NoMetric,
+    /// The baseline was measured on other held-out data.
+    OtherData(String),
+    /// The metric was made by another validation program.
+    OtherProgram,
+    /// The metric was read by another regular expression.
+    OtherDefinition,
+}
+
+impl fmt::Display for Incomparable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoBaseline => {
+                f.write_str("there is no baseline yet; `mlaction baseline set` makes one")
+            }
+            Self::NoMetric => f.write_str("the baseline does not have this metric"),
+            Self::OtherData(channel) => write!(
+                f,
+                "the baseline was measured on other data (channel `{channel}`)"
+            ),
+            Self::OtherProgram => {
+                f.write_str("the validation program has changed since the baseline")
+            }
+            Self::OtherDefinition => {
+                f.write_str("the metric's definition has changed since the baseline")
+            }
+        }
+    }
+}
+
+/// Why a baseline file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the baseline `{path}`: {reason}")]
+pub struct BaselineError {
+    path: String,
+    reason: String,
+}
+
+impl Baseline {
+    /// Reads a baseline; nothing when the file does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read or has another form.
+    pub fn load(path: &Path) -> Result<Option<Self>, BaselineError> {
+        let failed = |reason: String| BaselineError {
+            path: path.display().to_string(),
+            reason,
+        };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        let baseline: Self =
+            serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+        if baseline.schema_version != SCHEMA_VERSION {
+            return Err(failed(format!(
+                "its form has version {}, this mlaction knows {SCHEMA_VERSION}",
+                baseline.schema_version
+            )));
+        }
+        Ok(Some(baseline))
+    }
+
+    /// Writes the baseline to a temporary name and renames it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), BaselineError> {
+        let failed = |reason: String| BaselineError {
+            path: path.display().to_string(),
+            reason,
+        };
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
+        let mut file =
+            tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
+        writeln!(file, "{text}").map_err(|error| failed(error.to_string()))?;
+        file.persist(path)
+            .map(drop)
+            .map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// A baseline beside what this run was measured with.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    /// The baseline, when there is one.
+    pub baseline: Option<&'a Baseline>,
+    /// Fingerprints of the held-out data of this run.
+    pub data: &'a IndexMap<String, String>,
+    /// Content hash of this run's validation program.
+    pub validation: &'a str,
+    /// Regular expressions by metric, for metrics from log lines.
+    pub definitions: &'a IndexMap<String, String>,
+}
+
+impl Comparison<'_> {
+    /// The baseline's value of a metric.
+    ///
+    /// # Errors
+    /// Why the two cannot be compared.
+    pub fn value(&self, name: &str, source: Source) -> Result<&Number, Incomparable> {
+        let baseline = self.baseline.ok_or(Incomparable::NoBaseline)?;
+        let metric = baseline.metrics.get(name).ok_or(Incomparable::NoMetric)?;
+        let channels = self.data.keys().chain(baseline.data.keys());
+        for channel in channels {
+            if self.data.get(channel) != baseline.data.get(channel) {
+                return Err(Incomparable::OtherData(channel.clone()));
+            }
+        }
+        if source == Source::File && baseline.validation != self.validation {
+            return Err(Incomparable::OtherProgram);
+        }
+        if source == Source::Log && metric.definition.as_ref() != self.definitions.get(name) {
+            return Err(Incomparable::OtherDefinition);
+        }
+        Ok(&metric.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_survives_the_file_and_other_data_cannot_be_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("baseline.json");
+        assert!(Baseline::load(&path).unwrap().is_none());
+        let data = IndexMap::from([("held_out".to_owned(), "b3:1".to_owned())]);
+        let metric = BaselineMetric {
+            value: Number::parse("0.970").unwrap(),
+            definition: None,
+        };
+        let baseline = Baseline {
+            schema_version: SCHEMA_VERSION,
+            run: "demo-1".to_owned(),
+            commit: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            data: data.clone(),
+            validation: "b3:v".to_owned(),
+            metrics: IndexMap::from([("accuracy".to_owned(), metric)]),
+        };
+        baseline.save(&path).unwrap();
+        let loaded = Baseline::load(&path).unwrap().unwrap();
+        assert_eq!(loaded, baseline);
+
+        let none = IndexMap::new();
+        let mut same = Comparison {
+            baseline: Some(&loaded),
+            data: &data,
+            validation: "b3:v",
+            definitions: &none,
+        };
+        assert_eq!(
+            same.value("accuracy", Source::File).unwrap().as_str(),
+            "0.970"
+        );
+        assert_eq!(
+            same.value("loss", Source::File),
+            Err(Incomparable::NoMetric)
+        );
+        same.validation = "b3:w";
+        assert_eq!(
+            same.value("accuracy", Source::File),
+            Err(Incomparable::OtherProgram)
+        );
+        let other = IndexMap::from([("held_out".to_owned(), "b3:2".to_owned())]);
+        let moved = Comparison {
+            baseline: Some(&loaded),
+            data: &other,
+            validation: "b3:v",
+            definitions: &none,
+        };
+        assert_eq!(
+            moved.value("accuracy", Source::File),
+            Err(Incomparable::OtherData("held_out".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("baseline.json");
+        std::fs::write(&path, "{").unwrap();
+        assert!(
+            Baseline::load(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("baseline.json")
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Raw job output → pieces of clean text, streaming, in bounded memory.
+//!
+//! A piece ends at a line feed, a carriage return or a run of backspaces, as progress bars write
+//! them. Bytes that are not UTF-8 are replaced, escape sequences and control characters dropped.
+
+use memchr::memchr3;
+
+/// Longest piece kept whole, in bytes; a longer line is cut here.
+const MAX_PIECE: usize = 8 * 1024 * 1024;
+
+/// What ended a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// A line feed, or the end of the output.
+    Line,
+    /// A carriage return or backspaces: what follows is drawn over it.
+    Return,
+}
+
+/// A piece of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The text: no control characters but tabs.
+    pub text: &'a str,
+    /// What ended it.
+    pub end: End,
+}
+
+/// Splits a stream of bytes that comes in any chunks.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    pending: Vec<u8>,
+    /// A return was seen; a line feed right after it makes it a line's end.
+    returned: bool,
+}
+
+impl Splitter {
+    /// A splitter at the start of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes and hands out the pieces that they complete.
+    pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(Piece<'_>)) {
+        while let Some(&first) = bytes.first() {
+            if self.returned {
+                match first {
+                    b'\r' | 8 => {
+                        bytes = &bytes[1..];
+                        continue;
+                    }
+                    b'\n' => {
+                        self.emit(End::Line, sink);
+                        bytes = &bytes[1..];
+                        continue;
+                    }
+                    _ => self.emit(End::Return, sink),
+                }
+            }
+            match memchr3(b'\n', b'\r', 8, bytes) {
+                Some(at) => {
+                    self.pending.extend_from_slice(&bytes[..at]);
+                    if bytes[at] == b'\n' {
+                        self.emit(End::Line, sink);
+                    } else {
+                        self.returned = true;
+                    }
+                    bytes = &bytes[at + 1..];
+                }
+                None => {
+                    let room = MAX_PIECE
+                        .saturating_sub(self.pending.len())
+                        .max(1)
+                        .min(bytes.len());
+                    self.pending.extend_from_slice(&bytes[..room]);
+                    bytes = &bytes[room..];
+                    if self.pending.len() >= MAX_PIECE {
+                        self.emit(End::Line, sink);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The end of the stream: hands out what is left.
+    pub fn finish(mut self, sink: &mut impl FnMut(Piece<'_>)) {
+        if self.returned || !self.pending.is_empty() {
+            self.emit(End::Line, sink);
+        }
+    }
+
+    fn emit(&mut self, end: End, sink: &mut impl FnMut(Piece<'_>)) {
+        let text = clean(&self.pending);
+        sink(Piece { text: &text, end });
+        self.pending.clear();
+        self.returned = false;
+    }
+}
+
+/// Drops escape sequences and control characters, and replaces what is not UTF-8.
+fn clean(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    let is_control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
+    if !bytes.iter().any(is_control) {
+        return String::from_utf8_lossy(bytes);
+    }
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            0x1b => rest = after_escape(rest),
+            byte if is_control(&byte) => {}
+            byte => kept.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&kept).into_owned().into()
+}
+
+/// What follows an escape sequence (ECMA-48): CSI, OSC and other strings, or two characters.
+fn after_escape(bytes: &[u8]) -> &[u8] {
+    match bytes.split_first() {
+        Some((b'[', rest)) => match rest.iter().position(|byte| (0x40..=0x7e).contains(byte)) {
+            Some(end) => &rest[end + 1..],
+            None => &[],
+        },
+        Some((b']' | b'P' | b'X' | b'^' | b'_', rest)) => {
+            let end = rest.iter().position(|&byte| byte == 7 || byte == 0x1b);
+            match end {
+                Some(end) if rest[end] == 0x1b && rest.get(end + 1) == Some(&b'\\') => {
+                    &rest[end + 2..]
+                }
+                Some(end) => &rest[end + 1..],
+                None => &[],
+            }
+        }
+        Some((0x20..=0x2f, rest)) => rest.get(1..).unwrap_or_default(),
+        Some((_, rest)) => rest,
+        None => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pieces(chunks: &[&[u8]]) -> Vec<(String, End)> {
+        let mut all = Vec::new();
+        let mut sink = |piece: Piece<'_>| all.push((piece.text.to_owned(), piece.end));
+        let mut splitter = Splitter::new();
+        for chunk in chunks {
+            splitter.push(chunk, &mut sink);
+        }
+        splitter.finish(&mut sink);
+        all
+    }
+
+    #[test]
+    fn returns_and_backspaces_end_a_piece_and_windows_line_ends_are_one() {
+        let all = pieces(&[b"a\r\nb\rc\x08\x08\x08d\r\r\nlast"]);
+        let texts: Vec<(&str, End)> = all
+            .iter()
+            .map(|(text, end)| (text.as_str(), *end))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                ("a", End::Line),
+                ("b", End::Return),
+                ("c", End::Return),
+                ("d", End::Line),
+                ("last", End::Line)
+            ]
+        );
+    }
+
+    #[test]
+    fn escape_sequences_and_broken_utf8_do_not_reach_the_text() {
+        let all = pieces(&[b"\x1b[34m\x1b[1mtrain: \x1b[0mok \x1b]0;title\x07\xff\x00end\n"]);
+        assert_eq!(all[0].0, "train: ok \u{fffd}end");
+    }
+
+    #[test]
+    fn a_line_of_a_megabyte_survives() {
+        let line = vec![b'x'; 1 << 20];
+        assert_eq!(pieces(&[&line, b"\n"])[0].0.len(), 1 << 20);
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_gives_the_same_pieces(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(8u8), Just(0x1b), any::<u8>()], 0..200), cut in 0usize..200) {
+            let cut = cut.min(bytes.len());
+            prop_assert_eq!(pieces(&[&bytes]), pieces(&[&bytes[..cut], &bytes[cut..]]));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The run record: `.mlaction/runs/RUN/`, complete enough to make the report again.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::metrics::pieces::Splitter;
+use crate::plan::{PastRun, Plan};
+
+/// The jobs' output, byte by byte.
+pub const LOG: &str = "log.txt";
+/// The packed model.
+pub const MODEL: &str = "model.tar.gz";
+/// The report.
+pub const REPORT: &str = "report.json";
+const PLAN: &str = "plan.json";
+const STATE: &str = "state.json";
+
+/// Most bytes read from the end of a log to find its last lines.
+const TAIL_BYTES: u64 = 64 * 1024;
+
+/// Where a project's runs are.
+#[must_use]
+pub fn runs_dir(root: &Path) -> PathBuf {
+    root.join(".mlaction/runs")
+}
+
+/// Where a run is in its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The run's id.
+    pub run: String,
+    /// Its content hash.
+    pub content_hash: String,
+    /// Its attempt.
+    pub attempt: u32,
+    /// When it started (UTC).
+    pub started_at: Timestamp,
+    /// The process of mlaction that works on it.
+    pub process: u32,
+    /// What it is doing, or how it ended.
+    pub phase: Phase,
+}
+
+/// A run's phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "name", deny_unknown_fields)]
+pub enum Phase {
+    /// mlaction works on it.
+    Running,
+    /// Trained and validated.
+    Complete {
+        /// When (UTC).
+        finished_at: Timestamp,
+    },
+    /// A job did not succeed, or the run was cancelled.
+    Ended {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One run's folder.
+#[derive(Debug)]
+pub struct Record {
+    folder: PathBuf,
+    state: State,
+}
+
+impl Record {
+    /// Makes the folder; it must not be there.
+    ///
+    /// # Errors
+    /// The run exists already, or the project cannot be written.
+    pub fn create(plan: &Plan) -> Result<Self> {
+        let runs = runs_dir(&plan.root);
+        std::fs::create_dir_all(&runs).doing(|| format!("cannot create `{}`", runs.display()))?;
+        let folder = runs.join(&plan.run);
+        std::fs::create_dir(&folder).map_err(|error| {
+            let failed = Error::new(
+                ExitCode::Usage,
+                format!("run {} is already there", plan.run),
+            )
+            .because(error);
+            failed.hint("another mlaction has just started it; `mlaction runs` shows it")
+        })?;
+        let state = State {
+            run: plan.run.clone(),
+            content_hash: plan.content_hash.clone(),
+            attempt: plan.attempt,
+            started_at: plan.created_at,
+            process: std::process::id(),
+            phase: Phase::Running,
+        };
+        let record = Self { folder, state };
+        record.write_json(STATE, &record.state)?;
+        record.write_json(PLAN, plan)?;
+        let log = record.folder.join(LOG);
+        File::create(&log).doing(|| format!("cannot create `{}`", log.display()))?;
+        Ok(record)
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Notes a phase.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn enter(&mut self, phase: Phase) -> Result<()> {
+        self.state.phase = phase;
+        self.write_json(STATE, &self.state)
+    }
+
+    /// Writes a document to a temporary name and renames it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let what = || format!("cannot write `{}`", self.folder.join(name).display());
+        let text = serde_json::to_string_pretty(value).doing(what)?;
+        self.write(name, &text)
+    }
+
+    /// Writes a text to a temporary name and renames it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        write_atomically(&self.folder, name, text)
+    }
+
+    /// Removes the working folders of the jobs.
+    ///
+    /// # Errors
+    /// They cannot be removed.
+    pub fn clean(&self) -> Result<()> {
+        let work = self.folder.join("work");
+        match std::fs::remove_dir_all(&work) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).doing(|| format!("cannot remove `{}`", work.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write_atomically(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let what = || format!("cannot write `{}`", folder.join(name).display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).doing(what)?;
+    file.write_all(text.as_bytes()).doing(what)?;
+    file.persist(folder.join(name)).map(drop).doing(what)
+}
+
+/// The states of all runs, oldest first. Folders that are no runs are left out.
+#[must_use]
+pub fn states(root: &Path) -> Vec<State> {
+    let entries = std::fs::read_dir(runs_dir(root))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let mut states: Vec<State> = entries
+        .filter_map(|entry| {
+            serde_json::from_slice(&std::fs::read(entry.path().join(STATE)).ok()?).ok()
+        })
+        .collect();
+    states.sort_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
+    states
+}
+
+/// The runs as the plan wants to know them.
+#[must_use]
+pub fn past(root: &Path) -> Vec<PastRun> {
+    states(root)
+        .into_iter()
+        .map(
+            |State {
+                 run,
+                 content_hash,
+                 attempt,
+                 started_at: _,
+                 process: _,
+                 phase,
+             }| PastRun {
+                run,
+                content_hash,
+                attempt,
+                completed_at: match phase {
+                    Phase::Complete { finished_at } => Some(finished_at),
+                    Phase::Running | Phase::Ended { .. } => None,
+                },
+            },
+        )
+        .collect()
+}
+
+/// The last lines of a log, empty ones left out.
+#[must_use]
+pub fn tail(log: &Path, lines: usize) -> Vec<String> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let mut all = Vec::new();
+    let mut keep = |piece: crate::metrics::pieces::Piece<'_>| {
+        let text = piece.text.trim_end();
+        if !text.is_empty() {
+            all.push(text.chars().take(500).collect::<String>());
+        }
+    };
+    let mut splitter = Splitter::new();
+    splitter.push(&read().unwrap_or_default(), &mut keep);
+    splitter.finish(&mut keep);
+    all.split_off(all.len().saturating_sub(lines))
+}
