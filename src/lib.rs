@@ -11,6 +11,8 @@
 //! executes that value; metrics are read from what it wrote, gated against limits and a
 //! baseline, and become one [`report::Report`] with several faces.
 
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod context;
 pub mod data;

@@ -225,3 +225,42 @@ pub fn tail(log: &Path, lines: usize) -> Vec<String> {
     splitter.finish(&mut keep);
     all.split_off(all.len().saturating_sub(lines))
 }
+
+/// Reads the plan of a run.
+///
+/// # Errors
+/// It is not there, or of another form.
+pub fn load_plan(folder: &Path) -> Result<Plan> {
+    let path = folder.join(PLAN);
+    let text =
+        std::fs::read_to_string(&path).doing(|| format!("cannot read `{}`", path.display()))?;
+    serde_json::from_str(&text).doing(|| format!("cannot use `{}`", path.display()))
+}
+
+/// Whether the mlaction that works on a run is still there.
+#[must_use]
+pub fn is_alive(state: &State) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", state.process));
+    name.is_ok_and(|name| name.trim_end() == "mlaction")
+}
+
+/// Closes the runs whose mlaction was killed, and says so.
+///
+/// # Errors
+/// A record cannot be written.
+pub fn explain_interrupted(root: &Path) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for state in states(root) {
+        if state.phase != Phase::Running || is_alive(&state) {
+            continue;
+        }
+        let folder = runs_dir(root).join(&state.run);
+        lines.push(format!("run {} was interrupted: its mlaction (process {}) ended before the run did; cleaned up", state.run, state.process));
+        let mut record = Record { folder, state };
+        record.clean()?;
+        record.enter(Phase::Ended {
+            reason: "interrupted: mlaction ended before the run did".to_owned(),
+        })?;
+    }
+    Ok(lines)
+}

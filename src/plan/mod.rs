@@ -18,11 +18,11 @@ use crate::context::Context;
 use crate::data::fingerprint::{Content, DataError, Fingerprint, fingerprint};
 use crate::destination::process::plan::{ProcessPlan, Request};
 use crate::error::{Error, ExitCode, Result};
-use crate::metrics::baseline::Baseline;
+use crate::metrics::baseline::{Baseline, Comparison};
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
-use crate::report::DataSource;
+use crate::report::{self, BaselineInfo, DataSource, Lineage, ModelInfo, Report, Status};
 
 /// Version of the plan's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -502,4 +502,101 @@ fn read_data<'a>(
         });
     }
     Ok(sources)
+}
+
+impl Plan {
+    /// Regular expressions by metric, for metrics from log lines.
+    #[must_use]
+    pub fn definitions(&self) -> IndexMap<String, String> {
+        self.metrics
+            .definitions
+            .iter()
+            .map(|definition| (definition.name.clone(), definition.regex.clone()))
+            .collect()
+    }
+
+    /// Content hash of the program whose `metrics.json` counts.
+    #[must_use]
+    pub fn validation_program(&self) -> &str {
+        &self.validation.as_ref().unwrap_or(&self.training).program
+    }
+
+    /// The baseline beside what this run is measured with.
+    #[must_use]
+    pub fn comparison<'a>(
+        &'a self,
+        held_out: &'a IndexMap<String, String>,
+        definitions: &'a IndexMap<String, String>,
+    ) -> Comparison<'a> {
+        Comparison {
+            baseline: self.baseline.found.as_ref(),
+            data: held_out,
+            validation: self.validation_program(),
+            definitions,
+        }
+    }
+
+    /// What the report says of the baseline.
+    #[must_use]
+    pub fn baseline_info(&self) -> Option<BaselineInfo> {
+        let baseline = self.baseline.found.as_ref()?;
+        let name = self
+            .baseline
+            .path
+            .strip_prefix(&self.root)
+            .unwrap_or(&self.baseline.path);
+        Some(BaselineInfo {
+            source: name.display().to_string(),
+            run: baseline.run.clone(),
+            commit: baseline.commit.clone(),
+            created_at: baseline.created_at,
+        })
+    }
+
+    /// A report of this run, without metrics yet.
+    #[must_use]
+    pub fn report(
+        &self,
+        status: Status,
+        phases: Vec<report::Phase>,
+        model: Option<ModelInfo>,
+    ) -> Report {
+        let environment = &self.destination.environment;
+        let mut described = IndexMap::from([("python".to_owned(), environment.python.clone())]);
+        described.extend(
+            environment
+                .key
+                .as_ref()
+                .map(|key| ("environment".to_owned(), key.clone())),
+        );
+        Report {
+            schema_version: report::SCHEMA_VERSION,
+            run: self.run.clone(),
+            project: self.project.clone(),
+            destination: self.destination.name.clone(),
+            status,
+            reason: None,
+            hint: None,
+            started_at: self.created_at,
+            phases,
+            metrics: Vec::new(),
+            curves: IndexMap::new(),
+            confusion_matrix: None,
+            per_class: IndexMap::new(),
+            baseline: self.baseline_info(),
+            lineage: Lineage {
+                commit: self.commit.clone(),
+                dirty: self.dirty,
+                content_hash: self.content_hash.clone(),
+                code: self.code.fingerprint.clone(),
+                data: self.data.clone(),
+                environment: described,
+                model,
+                mlaction: self.mlaction.clone(),
+            },
+            hyperparameters: self.hyperparameters.clone(),
+            log_tail: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }

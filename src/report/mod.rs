@@ -231,3 +231,25 @@ pub struct ModelInfo {
     /// Size in bytes.
     pub bytes: u64,
 }
+
+impl Report {
+    /// Decides status and reason of a run that has a result, from the verdicts of its gates.
+    pub fn conclude(&mut self) {
+        let said = |wanted: Outcome| -> Vec<String> {
+            let gates = self
+                .metrics
+                .iter()
+                .filter_map(|row| Some((row, row.gate.as_ref()?)));
+            gates
+                .filter(|(_, gate)| gate.outcome == wanted)
+                .map(|(row, gate)| format!("{}: {}", row.name, gate.reason))
+                .collect()
+        };
+        let (failed, undecided) = (said(Outcome::Fail), said(Outcome::Inconclusive));
+        (self.status, self.reason) = match (failed.is_empty(), undecided.is_empty()) {
+            (false, _) => (Status::GateFailed, Some(failed.join("; "))),
+            (true, false) => (Status::Inconclusive, Some(undecided.join("; "))),
+            (true, true) => (Status::Passed, None),
+        };
+    }
+}

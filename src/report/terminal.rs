@@ -33,7 +33,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     if !report.metrics.is_empty() {
         let mut table = Table::new();
         table
-            .load_preset(UTF8_FULL_CONDENSED)
+            .load_style(UTF8_FULL_CONDENSED)
             .set_header(["metric", "value", "baseline", "change", "curve", "gate"]);
         for row in &report.metrics {
             let curve = report

@@ -1,1 +1,4 @@
-//! Black-box tests: they drive the real binary.
+//! Black-box tests: they drive the real binary in a clean environment.
+
+mod project;
+mod train;

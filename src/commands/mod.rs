@@ -1,0 +1,99 @@
+//! One file per subcommand: wiring only.
+
+pub mod baseline;
+pub mod show;
+pub mod train;
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command};
+use crate::config;
+use crate::destination::process::supervise::supervise;
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+
+/// Runs one command line.
+///
+/// # Errors
+/// What failed, why, and what to do now.
+pub fn run(cli: Cli) -> Result<u8> {
+    let Cli {
+        project,
+        quiet,
+        command,
+    } = cli;
+    let root = || config::find_root(&project);
+    match command {
+        Command::Train(arguments) => train::run(&root()?, arguments, quiet),
+        Command::Plan(arguments) => train::run(
+            &root()?,
+            crate::cli::Train {
+                dry_run: true,
+                ..arguments
+            },
+            quiet,
+        ),
+        Command::Check => {
+            let root = root()?;
+            let config = config::load(&root, color())?;
+            print(&format!("{}: no mistakes found\n", config.raw.project.name))
+        }
+        Command::Schema => print(&config::schema::to_json()),
+        Command::Runs { json } => show::runs(&root()?, json),
+        Command::Report { run, format } => show::report(&root()?, run, format),
+        Command::Logs { run } => show::logs(&root()?, run),
+        Command::Baseline { action } => baseline::run(&root()?, action),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mlaction", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .doing(|| "cannot write the man page".to_owned())?;
+            print(&String::from_utf8_lossy(&page))
+        }
+        Command::Supervise {
+            grace,
+            record,
+            command,
+        } => runtime()?.block_on(supervise(
+            &command,
+            Duration::from_millis(grace),
+            record.as_deref(),
+        )),
+    }
+}
+
+/// Prints data to standard output; a reader that has gone away is no error.
+pub(crate) fn print(text: &str) -> Result<u8> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).doing(|| "cannot write the output".to_owned())
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Prints talk to standard error.
+pub(crate) fn say(text: &str) {
+    // NOTE: there is nowhere left to report that standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+pub(crate) fn color() -> bool {
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(ExitCode::Internal, "cannot start the runtime").because(error))
+}
