@@ -70,7 +70,7 @@ impl Preset {
             Self::Lightgbm => each(&LIGHTGBM, text, sink),
             Self::Catboost => each(&CATBOOST, text, sink),
             Self::Tqdm if text.contains("it/s") || text.contains("s/it") => {
-                each(&ASSIGNED, text, sink)
+                each(&ASSIGNED, text, sink);
             }
             Self::Tqdm => {}
             Self::Json => json(text, sink),
@@ -119,7 +119,7 @@ mod tests {
     fn read(preset: Preset, text: &str) -> Vec<(String, String)> {
         let mut all = Vec::new();
         preset.read(text, &mut |name, number| {
-            all.push((name.to_owned(), number.to_string()))
+            all.push((name.to_owned(), number.to_string()));
         });
         all
     }
