@@ -5,6 +5,7 @@
 //! subreaper, so that what detached itself from the group comes to it and ends too.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -99,16 +101,14 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
                     let _ = kill_process_group(group, signal);
                 }
             };
-            let mut parent = tokio::io::stdin();
-            let mut parent_is_there = true;
+            let mut parent = parent()?;
             let mut deadline: Option<Instant> = None;
-            let mut byte = [0];
             let status = loop {
                 let due = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
                 tokio::select! {
                     status = child.wait() => break status,
-                    _ = parent.read(&mut byte), if parent_is_there => {
-                        parent_is_there = false;
+                    () = gone(&mut parent) => {
+                        parent = None;
                         to_group(Signal::TERM);
                         deadline = Some(Instant::now() + grace.min(ORPHAN_GRACE));
                     }
@@ -141,6 +141,26 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
         .code
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(1))
+}
+
+/// The parent's end of standard input; nothing when standard input is no pipe.
+///
+/// NOTE: not `tokio::io::stdin()`, whose read blocks a thread that the runtime waits for at its end.
+fn parent() -> Result<Option<Receiver>> {
+    let stdin = rustix::io::dup(std::io::stdin()).doing(|| "cannot watch mlaction".to_owned())?;
+    match Receiver::from_owned_fd(stdin) {
+        Ok(pipe) => Ok(Some(pipe)),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+        Err(error) => Err(error).doing(|| "cannot watch mlaction".to_owned()),
+    }
+}
+
+/// Returns when the parent has closed its end.
+async fn gone(parent: &mut Option<Receiver>) {
+    match parent {
+        Some(pipe) => while pipe.read_u8().await.is_ok() {},
+        None => std::future::pending().await,
+    }
 }
 
 fn write(path: &Path, exit: &Exit) -> Result<()> {
