@@ -18,8 +18,11 @@ pub struct Cli {
     )]
     pub project: PathBuf,
     /// Say nothing but results and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Say more: the plan, the installer's output, how long each step took.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -27,6 +30,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  mlaction init my-project    write a complete project that trains as it stands
   mlaction check              is mlaction.toml right? all mistakes at once
   mlaction train --dry-run    what would happen, offline, nothing written
   mlaction train              train, validate, gate, report
@@ -35,6 +39,8 @@ Examples:
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a complete ML project: data, training, validation, serving, tests, workflows.
+    Init(Init),
     /// Train, validate, gate and report.
     Train(Train),
     /// The same as `train --dry-run`.
@@ -75,6 +81,15 @@ pub enum Command {
     },
     /// Print the man page.
     Man,
+    /// Become a command that must not outlive its supervisor.
+    #[command(hide = true)]
+    Become {
+        /// Process id of the supervisor.
+        supervisor: u32,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Run a command that must not outlive mlaction.
     #[command(hide = true)]
     Supervise {
@@ -88,6 +103,36 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction init churn-model\n  mlaction init --list\n  mlaction init --adopt .      in a repository that has code already"
+)]
+pub struct Init {
+    /// The project's folder; it is made when it is not there.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The project's name; the folder's name when it is left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where jobs run by default.
+    #[arg(long, value_enum, default_value_t = DestinationKind::Process)]
+    pub destination: DestinationKind,
+    /// Add what is missing to a folder with files in it; nothing is overwritten.
+    #[arg(long)]
+    pub adopt: bool,
+    /// List what would be written, and write nothing.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// A kind of place where jobs run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DestinationKind {
+    /// A process on this machine: no account, no Docker.
+    Process,
 }
 
 /// Arguments of `train` and `plan`.
