@@ -47,8 +47,12 @@ pub enum Command {
     Plan(Train),
     /// Hold mlaction.toml against everything that can be known offline.
     Check,
-    /// Print the JSON Schema of mlaction.toml.
-    Schema,
+    /// Print the JSON Schema of a document that mlaction reads or writes.
+    Schema {
+        /// The document.
+        #[arg(value_enum, default_value_t = Document::Config)]
+        document: Document,
+    },
     /// List the runs of this project.
     Runs {
         /// One JSON document.
@@ -171,6 +175,17 @@ pub enum BaselineAction {
     },
     /// Print the baseline.
     Show,
+}
+
+/// A document with a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Document {
+    /// mlaction.toml
+    Config,
+    /// report.json
+    Report,
+    /// baseline.json
+    Baseline,
 }
 
 /// A face of the report.

@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod init;
+pub mod schema;
 pub mod show;
 pub mod train;
 
@@ -45,7 +46,7 @@ pub fn run(cli: Cli) -> Result<u8> {
             let config = config::load(&root, color())?;
             print(&format!("{}: no mistakes found\n", config.raw.project.name))
         }
-        Command::Schema => print(&config::schema::to_json()),
+        Command::Schema { document } => print(&schema::json(document)),
         Command::Runs { json } => show::runs(&root()?, json),
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs { run } => show::logs(&root()?, run),
