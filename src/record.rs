@@ -91,6 +91,7 @@ impl Record {
     pub fn create(plan: &Plan) -> Result<Self> {
         let runs = runs_dir(&plan.root);
         std::fs::create_dir_all(&runs).doing(|| format!("cannot create `{}`", runs.display()))?;
+        keep_out_of_git(&plan.root.join(".mlaction"))?;
         let folder = runs.join(&plan.run);
         std::fs::create_dir(&folder).map_err(|error| {
             let failed = Error::new(
@@ -161,11 +162,21 @@ impl Record {
     }
 }
 
+/// A repository that was there before mlaction does not ignore its folder.
+fn keep_out_of_git(folder: &Path) -> Result<()> {
+    let path = folder.join(".gitignore");
+    if path.exists() {
+        return Ok(());
+    }
+    std::fs::write(&path, "*\n").doing(|| format!("cannot write `{}`", path.display()))
+}
+
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let what = || format!("cannot lock `{}`", path.display());
     let file = File::create(&path).doing(what)?;
-    file.try_lock().doing(what)?;
+    // NOTE: others hold it for a moment only, to see whether it is held.
+    file.lock().doing(what)?;
     Ok(file)
 }
 
@@ -274,6 +285,14 @@ pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> R
 pub fn is_alive(root: &Path, state: &State) -> bool {
     let lock = File::open(runs_dir(root).join(&state.run).join(LOCK));
     lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// The run that another mlaction is making of the same content just now.
+#[must_use]
+pub fn running(root: &Path, content_hash: &str) -> Option<State> {
+    states(root).into_iter().find(|state| {
+        state.phase == Phase::Running && state.content_hash == content_hash && is_alive(root, state)
+    })
 }
 
 /// Closes the runs whose mlaction was killed, and says so.

@@ -1,6 +1,7 @@
 //! One file per subcommand: wiring only.
 
 pub mod baseline;
+pub mod check;
 pub mod init;
 pub mod schema;
 pub mod show;
@@ -41,11 +42,7 @@ pub fn run(cli: Cli) -> Result<u8> {
             },
             &talk,
         ),
-        Command::Check => {
-            let root = root()?;
-            let config = config::load(&root, color())?;
-            print(&format!("{}: no mistakes found\n", config.raw.project.name))
-        }
+        Command::Check => check::run(&root()?),
         Command::Schema { document } => print(&schema::json(document)),
         Command::Runs { json } => show::runs(&root()?, json),
         Command::Report { run, format } => show::report(&root()?, run, format),

@@ -6,7 +6,7 @@ use super::{color, print, runtime, to_json};
 use crate::cli;
 use crate::config;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, ExitCode, Result};
 use crate::plan::{Choices, Plan, text};
 use crate::record;
 use crate::report::terminal;
@@ -37,6 +37,16 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         } else {
             text::render(&plan)
         });
+    }
+    if let Some(state) = record::running(root, &plan.content_hash) {
+        return Err(Error::new(
+            ExitCode::Usage,
+            format!(
+                "run {} is training the same content just now (process {})",
+                state.run, state.process
+            ),
+        )
+        .hint("wait for it, or stop it; its result will be reused"));
     }
     for line in record::explain_interrupted(root)? {
         talk.say(&line);

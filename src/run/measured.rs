@@ -118,12 +118,12 @@ impl Measured {
                 hint,
             }) => {
                 report.status = status;
-                report.reason = Some(reason);
-                report.hint = Some(
-                    hint.unwrap_or_else(|| format!("the whole log: `mlaction logs {}`", made.run)),
-                );
                 report.log_tail =
                     record::tail(&folder.join(record::LOG), judge.report.log_lines as usize);
+                report.hint = hint
+                    .or_else(|| super::hint::of(&reason, &report.log_tail).map(str::to_owned))
+                    .or_else(|| Some(format!("the whole log: `mlaction logs {}`", made.run)));
+                report.reason = Some(reason);
             }
         }
         Ok(report)

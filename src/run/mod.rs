@@ -1,5 +1,6 @@
 //! A run: execute the plan's jobs, measure, judge, report.
 
+mod hint;
 mod job;
 pub mod measured;
 

@@ -4,18 +4,25 @@ Training fits this and saves it *inside* the model, so that validation and servi
 cannot prepare a value in another way than training did.
 
 Your own data: change `TARGET` and `FEATURES`; nothing else here knows about penguins.
+
+Run by itself, it writes the table that the model sees, for people to look at:
+    python -m data_processing.preprocessing data/train --output build/preprocessed.csv
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from data_processing.reading import read_table
 
 
 @dataclass(frozen=True)
@@ -86,3 +93,26 @@ def make_preprocessing(features: Sequence[Feature] = FEATURES) -> ColumnTransfor
         remainder="drop",
         verbose_feature_names_out=False,
     )
+
+
+def preprocessed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what the model sees of a table: the fitted transformation's columns and the target."""
+    transformation = make_preprocessing().set_output(transform="pandas")
+    return transformation.fit_transform(table).assign(**{TARGET: table[TARGET]})
+
+
+def main() -> None:
+    """Write the preprocessed training data as a CSV file."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("data", type=Path, help="folder with the training data")
+    parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
+    arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    table = read_table(
+        arguments.data, numbers=number_names(), categories=category_names(), target=TARGET
+    )
+    preprocessed(table).to_csv(arguments.output, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -86,7 +86,7 @@ def test_a_failed_job_says_why(tmp_path: Path) -> None:
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_model(
     tmp_path: Path, held_out: pd.DataFrame
 ) -> None:
-    arguments = ("--epochs", "300")
+    arguments = ("--epochs", "150")
     with subprocess.Popen(
         [sys.executable, "-m", "model.train", "--train", "data/train", *arguments],
         cwd=PROJECT,
@@ -95,7 +95,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_model(
         text=True,
     ) as process:
         for line in process.stdout:
-            if line.startswith("iteration=10 "):
+            if line.startswith("iteration=1 "):
                 process.send_signal(signal.SIGTERM)
     assert process.returncode == 143
     assert not (tmp_path / "interrupted/model").exists()

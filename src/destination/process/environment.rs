@@ -187,15 +187,8 @@ async fn run(
     if status.success() {
         return Ok(());
     }
-    let tail = crate::record::tail(log, 12);
-    let hint = if tail.iter().any(|line| line.contains("ensurepip")) {
-        "Debian ships venv apart: `apt-get install python3-venv`".to_owned()
-    } else {
-        format!("the whole output is in {}", log.display())
-    };
     Err(failed(format!(
         "`{program} {}` ended with {status}",
         arguments.join(" ")
-    ))
-    .hint(hint))
+    )))
 }
