@@ -1,6 +1,7 @@
 //! One file per subcommand: wiring only.
 
 pub mod baseline;
+pub mod metrics;
 pub mod show;
 pub mod train;
 
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Runs { json } => show::runs(&root()?, json),
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs { run } => show::logs(&root()?, run),
+        Command::Metrics(arguments) => metrics::run(&project, arguments),
         Command::Baseline { action } => baseline::run(&root()?, action),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -1,12 +1,16 @@
 //! Metrics: what a run wrote or printed, as numbers that keep every digit.
 
 pub mod baseline;
+mod definition;
 pub mod file;
 pub mod gate;
+mod json;
 pub mod log;
 pub mod number;
 pub mod pieces;
+mod prefilter;
 pub mod preset;
+mod series;
 
 pub use number::Number;
 
