@@ -7,7 +7,11 @@
 use std::fmt;
 
 use fancy_regex::RegexBuilder as FancyBuilder;
-use regex::{CaptureLocations, Regex};
+use memchr::memmem;
+use regex_automata::meta::{self, Regex};
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Anchored, Input};
+use regex_syntax::hir::{Hir, HirKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +66,11 @@ pub(super) struct Pattern {
 }
 
 enum Engine {
-    Plain(Regex, CaptureLocations),
+    Plain {
+        regex: Regex,
+        /// Behind the text that every match begins with, the rest of the match is the value.
+        rest_is_value: bool,
+    },
     /// Look-around and back-references, with a bound on backtracking.
     Fancy(Box<fancy_regex::Regex>),
 }
@@ -70,8 +78,10 @@ enum Engine {
 /// A pattern was stopped because it stepped back too often.
 pub(super) struct GaveUp;
 
+type Refused = (String, Option<String>);
+
 impl Pattern {
-    pub(super) fn new(definition: &Definition) -> Result<Self, (String, Option<String>)> {
+    pub(super) fn new(definition: &Definition) -> Result<Self, Refused> {
         let Definition { name, regex } = definition;
         if name.is_empty() || name.chars().count() > MAX_NAME {
             return Err((format!("a name has 1 to {MAX_NAME} characters"), None));
@@ -83,52 +93,130 @@ impl Pattern {
             return Err((format!("a regex has 1 to {MAX_REGEX} characters"), None));
         }
         let source = as_in_python(regex);
-        let plain = regex::RegexBuilder::new(&source)
-            .size_limit(MAX_COMPILED)
-            .build();
-        let (engine, groups, needles) = match plain {
-            Ok(plain) => {
-                let locations = plain.capture_locations();
-                let (groups, needles) = (plain.captures_len(), prefilter::of_plain(&source));
-                (Engine::Plain(plain, locations), groups, needles)
-            }
-            Err(error @ regex::Error::CompiledTooBig(_)) => return Err((refused(&error), None)),
-            Err(error) => {
-                let fancy = FancyBuilder::new(&source)
-                    .backtrack_limit(BACKTRACK_LIMIT)
-                    .delegate_size_limit(MAX_COMPILED)
-                    .build()
-                    .map_err(|_| (refused(&error), None))?;
-                let (groups, needles) = (fancy.captures_len(), prefilter::of_fancy(&source));
-                (Engine::Fancy(Box::new(fancy)), groups, needles)
-            }
+        let (pattern, groups) = match regex_syntax::parse(&source) {
+            Ok(hir) => Self::plain(&hir)?,
+            Err(error) => Self::fancy(&source).ok_or_else(|| (refused(&error), None))?,
         };
         if groups < 2 {
             let hint = "put the value in parentheses: `loss=([0-9.]+)`".to_owned();
             return Err(("the regex has no group".to_owned(), Some(hint)));
         }
-        Ok(Self { engine, needles })
+        Ok(pattern)
     }
 
-    /// The first group of the first match.
-    pub(super) fn find<'t>(&mut self, text: &'t str) -> Result<Option<&'t str>, GaveUp> {
-        match &mut self.engine {
-            Engine::Plain(regex, locations) => Ok(regex
-                .captures_read(locations, text)
-                .and_then(|_| locations.get(1))
-                .map(|(start, end)| &text[start..end])),
-            Engine::Fancy(regex) => match regex.captures(text) {
-                Ok(found) => Ok(found
-                    .and_then(|found| found.get(1))
-                    .map(|group| group.as_str())),
-                Err(_) => Err(GaveUp),
-            },
+    fn plain(hir: &Hir) -> Result<(Self, usize), Refused> {
+        let regex = meta::Builder::new()
+            .configure(meta::Config::new().nfa_size_limit(Some(MAX_COMPILED)))
+            .build_from_hir(hir)
+            .map_err(|_| ("the regex is too large when compiled".to_owned(), None))?;
+        let needles = prefilter::of_plain(hir);
+        let rest_is_value = needles.as_ref().is_some_and(|needles| needles.begin)
+            && matches!(hir.kind(), HirKind::Concat(parts) if ends_with_value(parts));
+        let groups = regex.captures_len();
+        let engine = Engine::Plain {
+            regex,
+            rest_is_value,
+        };
+        Ok((Self { engine, needles }, groups))
+    }
+
+    fn fancy(source: &str) -> Option<(Self, usize)> {
+        let fancy = FancyBuilder::new(source)
+            .backtrack_limit(BACKTRACK_LIMIT)
+            .delegate_size_limit(MAX_COMPILED)
+            .build()
+            .ok()?;
+        let groups = fancy.captures_len();
+        let needles = prefilter::of_fancy(source);
+        let engine = Engine::Fancy(Box::new(fancy));
+        Some((Self { engine, needles }, groups))
+    }
+
+    /// The first group of the first match; the first needle lies at `from`.
+    pub(super) fn find<'t>(&self, text: &'t str, from: usize) -> Result<Option<&'t str>, GaveUp> {
+        let needles = self.needles.as_ref().filter(|needles| needles.begin);
+        match (&self.engine, needles) {
+            (
+                Engine::Plain {
+                    regex,
+                    rest_is_value,
+                },
+                Some(needles),
+            ) => Ok(find_at_needles(
+                regex,
+                *rest_is_value,
+                &needles.texts[0],
+                text,
+                from,
+            )),
+            (Engine::Plain { regex, .. }, None) => Ok(first_group(regex, text, 0)),
+            (Engine::Fancy(regex), needles) => {
+                let from = if needles.is_some() { from } else { 0 };
+                match regex.captures_from_pos(text, from) {
+                    Ok(found) => Ok(found
+                        .and_then(|found| found.get(1))
+                        .map(|group| group.as_str())),
+                    Err(_) => Err(GaveUp),
+                }
+            }
         }
     }
 }
 
+/// Whether a pattern is nothing but a text that it begins with, and then its first group.
+fn ends_with_value(parts: &[Hir]) -> bool {
+    let is_look = |part: &&Hir| matches!(part.kind(), HirKind::Look(_));
+    let mut parts = parts.iter().skip_while(is_look).map(Hir::kind);
+    matches!(parts.next(), Some(HirKind::Literal(_)))
+        && matches!(parts.next(), Some(HirKind::Capture(capture)) if capture.index == 1)
+        && parts.next().is_none()
+}
+
+/// Needles that are tried one by one before the whole rest is searched: a search that fails at
+/// each needle of a long line would read the line as many times.
+const TRIES: usize = 4;
+
+/// The first group of the first match of a pattern whose matches begin with `needle`.
+fn find_at_needles<'t>(
+    regex: &Regex,
+    rest_is_value: bool,
+    needle: &[u8],
+    text: &'t str,
+    from: usize,
+) -> Option<&'t str> {
+    let mut at = from;
+    for _ in 0..TRIES {
+        let input = Input::new(text).range(at..).anchored(Anchored::Yes);
+        if rest_is_value {
+            if let Some(end) = regex.search_half(&input) {
+                return text.get(at + needle.len()..end.offset());
+            }
+        } else if let Some(found) = matched(regex, &input) {
+            return value(text, &found);
+        }
+        at += 1 + memmem::find(&text.as_bytes()[at + 1..], needle)?;
+    }
+    first_group(regex, text, at)
+}
+
+type Slots = [Option<NonMaxUsize>; 4];
+
+/// The first match: its bounds and those of its first group.
+fn matched(regex: &Regex, input: &Input<'_>) -> Option<Slots> {
+    let mut slots = [None; 4];
+    regex.search_slots(input, &mut slots).map(|_| slots)
+}
+
+fn value<'t>(text: &'t str, slots: &Slots) -> Option<&'t str> {
+    text.get(slots[2]?.get()..slots[3]?.get())
+}
+
+fn first_group<'t>(regex: &Regex, text: &'t str, from: usize) -> Option<&'t str> {
+    value(text, &matched(regex, &Input::new(text).range(from..))?)
+}
+
 /// The last line of the parser's words, which says what is wrong.
-fn refused(error: &regex::Error) -> String {
+fn refused(error: &regex_syntax::Error) -> String {
     let text = error.to_string();
     let reason = text.lines().last().unwrap_or_default();
     format!(
@@ -211,6 +299,9 @@ fn is_repetition(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::sample::select;
+
+    use super::super::prefilter::Prefilter;
     use super::*;
 
     fn pattern(regex: &str) -> Result<Pattern, (String, Option<String>)> {
@@ -222,14 +313,18 @@ mod tests {
 
     #[track_caller]
     fn finds(regex: &str, text: &str, value: Option<&str>) {
-        let mut pattern = pattern(regex).unwrap();
-        let found = pattern
-            .find(text)
-            .unwrap_or_else(|GaveUp| panic!("{regex} gave up"));
+        let pattern = pattern(regex).unwrap();
+        let found = found(&pattern, text).unwrap_or_else(|GaveUp| panic!("{regex} gave up"));
         assert_eq!(found, value, "{regex} in {text}");
-        if let (Some(needles), Some(_)) = (&pattern.needles, value) {
-            let has = |needle: &Vec<u8>| memchr::memmem::find(text.as_bytes(), needle).is_some();
-            assert!(needles.iter().any(has), "{needles:?} in {text}");
+    }
+
+    /// As the reader of logs does it: only where a needle is.
+    fn found<'t>(pattern: &Pattern, text: &'t str) -> Result<Option<&'t str>, GaveUp> {
+        let mut wanted = [None];
+        Prefilter::new(&[pattern.needles.as_ref()]).look(text, &mut wanted);
+        match wanted {
+            [Some(from)] => pattern.find(text, from),
+            _ => Ok(None),
         }
     }
 
@@ -260,10 +355,7 @@ mod tests {
         for (regex, reason) in [
             ("loss=[0-9]+", "the regex has no group"),
             ("loss=(", "the regex is not valid: unclosed group"),
-            (
-                r"(\w{999}{999})",
-                "the regex is not valid: Compiled regex exceeds size limit of 2097152 bytes.",
-            ),
+            (r"(\w{999}{999})", "the regex is too large when compiled"),
             ("", "a regex has 1 to 500 characters"),
         ] {
             let refused = pattern(regex).err().map(|(reason, _)| reason);
@@ -273,20 +365,29 @@ mod tests {
 
     #[test]
     fn a_pattern_cannot_hang() {
-        let mut pattern = pattern(r"(a+)(a+)(a+)\1\2\3b").unwrap();
-        assert!(pattern.find(&"a".repeat(2000)).is_err());
+        let pattern = pattern(r"(a+)(a+)(a+)\1\2\3b").unwrap();
+        assert!(pattern.find(&"a".repeat(2000), 0).is_err());
     }
 
     proptest::proptest! {
         #[test]
         fn no_regex_makes_it_panic(regex in r"[\[\]{}()\\<>:&~a-c,0-9^$|*+?pZ-]{0,24}", text in "[a-c0-9{}<>=]{0,20}") {
-            if let Ok(mut pattern) = pattern(&regex) {
-                let needles = pattern.needles.clone();
-                if let (Ok(Some(_)), Some(needles)) = (pattern.find(&text), needles) {
-                    let has = |needle: &Vec<u8>| memchr::memmem::find(text.as_bytes(), needle).is_some();
-                    assert!(needles.iter().any(has), "{regex}: {needles:?} in {text}");
-                }
+            let Ok(pattern) = pattern(&regex) else { return Ok(()) };
+            if let (Ok(quick), Ok(whole)) = (found(&pattern, &text), Pattern { needles: None, ..pattern }.find(&text, 0)) {
+                proptest::prop_assert_eq!(quick, whole, "{} in {}", regex, text);
             }
+        }
+
+        #[test]
+        fn a_prefilter_changes_nothing(
+            name in select(vec!["a", "b", "ab", "loss", r"\bacc", "^x", "(?<!b)a", "(?=a)ab", "(?:a|loss)"]),
+            value in select(vec!["([01]+)", r"([0-9]*\.?[0-9]+|nan)", "(a)b", ".*a=(.)", "([ab]*?)", "(1)?"]),
+            text in "((ab|b|a|loss|acc|x)=(1|0.5|ab|nan)? ?){0,12}",
+        ) {
+            let pattern = pattern(&format!("{name}={value}")).unwrap();
+            let quick = found(&pattern, &text).ok();
+            let whole = Pattern { needles: None, ..pattern }.find(&text, 0).ok();
+            proptest::prop_assert_eq!(quick, whole);
         }
     }
 }

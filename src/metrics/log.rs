@@ -37,8 +37,8 @@ pub struct LogMetrics {
     /// A definition has the forwarders' tab: it is meant for real tabs, too.
     wants_forwarded: bool,
     forwarded: memmem::Finder<'static>,
-    /// Which definitions are tried on the piece at hand.
-    wanted: Vec<bool>,
+    /// From where each definition is tried on the piece at hand.
+    wanted: Vec<Option<usize>>,
     /// Which have found a value in it.
     done: Vec<bool>,
     presets: Vec<Preset>,
@@ -102,7 +102,7 @@ impl LogMetrics {
                 .iter()
                 .any(|definition| definition.regex.contains(FORWARDED_TAB)),
             forwarded: memmem::Finder::new(FORWARDED_TAB),
-            wanted: vec![false; compiled.len()],
+            wanted: vec![None; compiled.len()],
             done: vec![false; compiled.len()],
             definitions: compiled,
             presets: presets.to_vec(),
@@ -139,10 +139,10 @@ impl LogMetrics {
     fn define(&mut self, text: &str) {
         self.prefilter.look(text, &mut self.wanted);
         for (index, definition) in self.definitions.iter_mut().enumerate() {
-            if !self.wanted[index] || self.done[index] {
+            let Some(from) = self.wanted[index].filter(|_| !self.done[index]) else {
                 continue;
-            }
-            match definition.pattern.find(text) {
+            };
+            match definition.pattern.find(text, from) {
                 Ok(Some(value)) if definition.series.read(value) => self.done[index] = true,
                 Ok(Some(_)) => definition.not_numbers += 1,
                 Ok(None) => {}

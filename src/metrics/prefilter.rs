@@ -4,13 +4,19 @@
 //! needles: pieces of plain text that every match contains. One automaton looks for the needles
 //! of all definitions at once, and only definitions whose needle is there are tried.
 
-use aho_corasick::automaton::Automaton as _;
+use aho_corasick::automaton::{Automaton as _, OverlappingState};
 use aho_corasick::dfa::DFA;
 use fancy_regex::Expr;
 use regex_syntax::hir::{Hir, HirKind};
 
 /// Texts of which every match has at least one.
-pub(super) type Needles = Vec<Vec<u8>>;
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Needles {
+    /// The texts.
+    pub(super) texts: Vec<Vec<u8>>,
+    /// Every match begins with the first and only text, which is whole.
+    pub(super) begin: bool,
+}
 
 /// A shorter needle is in every second line and saves nothing.
 const SHORTEST: usize = 2;
@@ -20,8 +26,19 @@ const MOST: usize = 16;
 const LONGEST: usize = 32;
 
 /// Needles of a pattern in the syntax of the `regex` crate.
-pub(super) fn of_plain(regex: &str) -> Option<Needles> {
-    worth_it(plain(&regex_syntax::parse(regex).ok()?)?)
+pub(super) fn of_plain(hir: &Hir) -> Option<Needles> {
+    let parts = match hir.kind() {
+        HirKind::Concat(parts) => parts.as_slice(),
+        _ => std::slice::from_ref(hir),
+    };
+    let mut parts = parts.iter();
+    let first = parts.find(|part| !matches!(part.kind(), HirKind::Look(_)));
+    let first = first.map(Hir::kind);
+    let begin = match first {
+        Some(HirKind::Literal(literal)) => literal.0.to_vec(),
+        _ => Vec::new(),
+    };
+    beginning(begin).or_else(|| anywhere(plain(hir)?))
 }
 
 /// Needles of a pattern with look-around or back-references.
@@ -30,25 +47,53 @@ pub(super) fn of_fancy(regex: &str) -> Option<Needles> {
     if regex.contains("(*") {
         return None;
     }
-    worth_it(fancy(&Expr::parse_tree(regex).ok()?.expr)?)
+    let expression = Expr::parse_tree(regex).ok()?.expr;
+    let begin = match &expression {
+        Expr::Concat(parts) => {
+            let is_empty = |part: &&Expr| matches!(part, Expr::LookAround(..) | Expr::Assertion(_));
+            let literals = parts.iter().skip_while(is_empty).map_while(literal);
+            literals.flat_map(str::bytes).collect()
+        }
+        _ => Vec::new(),
+    };
+    beginning(begin).or_else(|| anywhere(fancy(&expression)?))
 }
 
-fn worth_it(mut needles: Needles) -> Option<Needles> {
-    if needles.len() > MOST || least(&needles) < SHORTEST {
+fn literal(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Literal { val, casei: false } => Some(val),
+        _ => None,
+    }
+}
+
+fn beginning(text: Vec<u8>) -> Option<Needles> {
+    (SHORTEST..=LONGEST).contains(&text.len()).then(|| Needles {
+        texts: vec![text],
+        begin: true,
+    })
+}
+
+fn anywhere(mut texts: Texts) -> Option<Needles> {
+    if texts.len() > MOST || least(&texts) < SHORTEST {
         return None;
     }
-    for needle in &mut needles {
-        needle.truncate(LONGEST);
+    for text in &mut texts {
+        text.truncate(LONGEST);
     }
-    Some(needles)
+    Some(Needles {
+        texts,
+        begin: false,
+    })
 }
 
-fn least(needles: &Needles) -> usize {
+type Texts = Vec<Vec<u8>>;
+
+fn least(needles: &Texts) -> usize {
     needles.iter().map(Vec::len).min().unwrap_or(0)
 }
 
 /// The rarest of what all have to be there: long, and with few alternatives.
-fn best(all: impl Iterator<Item = Needles>) -> Option<Needles> {
+fn best(all: impl Iterator<Item = Texts>) -> Option<Texts> {
     all.max_by_key(|needles| {
         (
             least(needles).min(LONGEST),
@@ -58,11 +103,11 @@ fn best(all: impl Iterator<Item = Needles>) -> Option<Needles> {
 }
 
 /// One of several has to be there: none may be without needles.
-fn any(all: impl Iterator<Item = Option<Needles>>) -> Option<Needles> {
-    Some(all.collect::<Option<Vec<Needles>>>()?.concat())
+fn any(all: impl Iterator<Item = Option<Texts>>) -> Option<Texts> {
+    Some(all.collect::<Option<Vec<Texts>>>()?.concat())
 }
 
-fn plain(hir: &Hir) -> Option<Needles> {
+fn plain(hir: &Hir) -> Option<Texts> {
     match hir.kind() {
         HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
         HirKind::Capture(capture) => plain(&capture.sub),
@@ -73,19 +118,18 @@ fn plain(hir: &Hir) -> Option<Needles> {
     }
 }
 
-fn fancy(expression: &Expr) -> Option<Needles> {
+fn fancy(expression: &Expr) -> Option<Texts> {
     match expression {
-        Expr::Literal { val, casei: false } => Some(vec![val.clone().into_bytes()]),
+        Expr::Literal { .. } => Some(vec![literal(expression)?.as_bytes().to_vec()]),
         Expr::Group(part) => fancy(part),
         Expr::AtomicGroup(part) => fancy(part),
         Expr::Repeat { child, lo, .. } if *lo > 0 => fancy(child),
         Expr::Alt(parts) => any(parts.iter().map(fancy)),
         Expr::Concat(parts) => {
             // The parser gives characters one by one.
-            let is_literal = |part: &Expr| matches!(part, Expr::Literal { casei: false, .. });
-            let runs = parts.chunk_by(|a, b| is_literal(a) && is_literal(b));
+            let runs = parts.chunk_by(|a, b| literal(a).is_some() && literal(b).is_some());
             best(runs.filter_map(|run| {
-                let joined: Needles = run.iter().map(fancy).collect::<Option<Vec<_>>>()?.concat();
+                let joined: Texts = run.iter().map(fancy).collect::<Option<Vec<_>>>()?.concat();
                 match run {
                     [_] => Some(joined),
                     _ => Some(vec![joined.concat()]),
@@ -101,8 +145,9 @@ pub(super) struct Prefilter {
     automaton: Option<DFA>,
     /// Which definition each needle belongs to.
     owners: Vec<usize>,
-    /// Definitions without needles, which are always tried.
-    always: Vec<bool>,
+    /// Where to look for each definition when no needle is found: nowhere, or everywhere when
+    /// it has none.
+    otherwise: Vec<Option<usize>>,
 }
 
 impl Prefilter {
@@ -111,36 +156,37 @@ impl Prefilter {
         let owned = || {
             let numbered = all.iter().enumerate();
             numbered.flat_map(|(index, needles)| {
-                needles
-                    .iter()
-                    .flat_map(move |needles| needles.iter().map(move |needle| (index, needle)))
+                let texts = needles.iter().flat_map(|needles| &needles.texts);
+                texts.map(move |text| (index, text))
             })
         };
         // NOTE: an automaton that grows too large fails to build; then all are always tried.
         let automaton = DFA::new(owned().map(|(_, needle)| needle)).ok();
+        let always = |needles: &Option<&Needles>| needles.is_none() || automaton.is_none();
         Self {
             owners: owned().map(|(index, _)| index).collect(),
-            always: all
+            otherwise: all
                 .iter()
-                .map(|needles| needles.is_none() || automaton.is_none())
+                .map(|needles| always(needles).then_some(0))
                 .collect(),
             automaton: automaton.filter(|automaton| automaton.patterns_len() > 0),
         }
     }
 
-    /// Sets in `wanted` which definitions are worth a try on `text`.
-    pub(super) fn look(&self, text: &str, wanted: &mut [bool]) {
-        wanted.copy_from_slice(&self.always);
+    /// Sets in `wanted` from where each definition is worth a try on `text`.
+    pub(super) fn look(&self, text: &str, wanted: &mut [Option<usize>]) {
+        wanted.copy_from_slice(&self.otherwise);
         let Some(automaton) = &self.automaton else {
             return;
         };
         let input = aho_corasick::Input::new(text);
-        let mut state = aho_corasick::automaton::OverlappingState::start();
+        let mut state = OverlappingState::start();
         while automaton.try_find_overlapping(&input, &mut state).is_ok() {
             let Some(found) = state.get_match() else {
                 break;
             };
-            wanted[self.owners[found.pattern().as_usize()]] = true;
+            let first = &mut wanted[self.owners[found.pattern().as_usize()]];
+            *first = first.or(Some(found.start()));
         }
     }
 }
@@ -150,44 +196,57 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn needles(regex: &str, expected: &[&str]) {
-        let texts = |needles: Option<Needles>| -> Vec<String> {
-            let text = |needle| String::from_utf8(needle).unwrap();
-            needles.unwrap_or_default().into_iter().map(text).collect()
-        };
-        assert_eq!(texts(of_plain(regex)), expected, "{regex}");
-        assert_eq!(texts(of_fancy(regex)), expected, "{regex} as fancy");
+    fn needles(regex: &str, expected: &[&str], begin: bool) {
+        let hir = regex_syntax::parse(regex).unwrap();
+        let expected = (!expected.is_empty()).then(|| Needles {
+            texts: expected
+                .iter()
+                .map(|text| text.as_bytes().to_vec())
+                .collect(),
+            begin,
+        });
+        assert_eq!(of_plain(&hir), expected, "{regex}");
+        assert_eq!(of_fancy(regex), expected, "{regex} as fancy");
     }
 
     #[test]
     fn the_longest_text_that_must_be_there_is_found() {
-        needles(r"loss: ([0-9.]+|nan|inf)", &["loss: "]);
+        needles(r"loss: ([0-9.]+|nan|inf)", &["loss: "], true);
+        needles(r"\blr=([0-9.]+).*a long text", &["lr="], true);
         needles(
             r".*\[[0-9]+\].*#011train-rmse:([0-9.]+).*",
             &["#011train-rmse:"],
+            false,
         );
-        needles(r"(?:train|valid) auc : ([0-9.]+)", &[" auc : "]);
-        needles(r"(?:precision|recall)=([0-9.]+)", &["precision", "recall"]);
-        needles(r"(?:xy)+([0-9])", &["xy"]);
-        needles(r"([0-9]+)%", &[]);
-        needles(r"(?i)loss=([0-9]+)", &[]);
-        needles(r"(?:loss|)=([0-9]+)", &[]);
+        needles(r"(?:train|valid) auc : ([0-9.]+)", &[" auc : "], false);
+        needles(
+            r"(?:precision|recall)=([0-9.]+)",
+            &["precision", "recall"],
+            false,
+        );
+        needles(r"(?:xy)+([0-9])", &["xy"], false);
+        needles(r"([0-9]+)%", &[], false);
+        needles(r"(?i)loss=([0-9]+)", &[], false);
+        needles(r"(?:loss|)=([0-9]+)", &[], false);
     }
 
     #[test]
     fn one_pass_names_every_definition_whose_needle_is_there() {
+        let needles = |texts: &[&str]| Needles {
+            texts: texts.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            begin: false,
+        };
         let all = [
-            Some(vec![b"loss=".to_vec()]),
-            Some(vec![b"val_loss=".to_vec()]),
-            None,
-            Some(vec![b"acc".to_vec(), b"f1".to_vec()]),
+            needles(&["loss="]),
+            needles(&["val_loss="]),
+            needles(&["acc", "f1"]),
         ];
-        let all: Vec<Option<&Needles>> = all.iter().map(Option::as_ref).collect();
-        let mut wanted = [false; 4];
+        let all = [Some(&all[0]), Some(&all[1]), None, Some(&all[2])];
+        let mut wanted = [None; 4];
         let prefilter = Prefilter::new(&all);
-        prefilter.look("val_loss=1", &mut wanted);
-        assert_eq!(wanted, [true, true, true, false]);
-        prefilter.look("f1=1", &mut wanted);
-        assert_eq!(wanted, [false, false, true, true]);
+        prefilter.look("x val_loss=1 loss=2", &mut wanted);
+        assert_eq!(wanted, [Some(6), Some(2), Some(0), None]);
+        prefilter.look("f1=1 acc=2", &mut wanted);
+        assert_eq!(wanted, [None, None, Some(0), Some(0)]);
     }
 }
