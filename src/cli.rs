@@ -20,8 +20,11 @@ pub struct Cli {
     )]
     pub project: PathBuf,
     /// Say nothing but results and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Say more: the plan, the installer's output, how long each step took.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -29,6 +32,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  mlaction init my-project    write a complete project that trains as it stands
   mlaction check              is mlaction.toml right? all mistakes at once
   mlaction train --dry-run    what would happen, offline, nothing written
   mlaction train              train, validate, gate, report
@@ -37,14 +41,20 @@ Examples:
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a complete ML project: data, training, validation, serving, tests, workflows.
+    Init(Init),
     /// Train, validate, gate and report.
     Train(Train),
     /// The same as `train --dry-run`.
     Plan(Train),
     /// Hold mlaction.toml against everything that can be known offline.
     Check,
-    /// Print the JSON Schema of mlaction.toml.
-    Schema,
+    /// Print the JSON Schema of a document that mlaction reads or writes.
+    Schema {
+        /// The document.
+        #[arg(value_enum, default_value_t = Document::Config)]
+        document: Document,
+    },
     /// List the runs of this project.
     Runs {
         /// One JSON document.
@@ -79,6 +89,15 @@ pub enum Command {
     },
     /// Print the man page.
     Man,
+    /// Become a command that must not outlive its supervisor.
+    #[command(hide = true)]
+    Become {
+        /// Process id of the supervisor.
+        supervisor: u32,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Run a command that must not outlive mlaction.
     #[command(hide = true)]
     Supervise {
@@ -92,6 +111,36 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction init churn-model\n  mlaction init --list\n  mlaction init --adopt .      in a repository that has code already"
+)]
+pub struct Init {
+    /// The project's folder; it is made when it is not there.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The project's name; the folder's name when it is left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where jobs run by default.
+    #[arg(long, value_enum, default_value_t = DestinationKind::Process)]
+    pub destination: DestinationKind,
+    /// Add what is missing to a folder with files in it; nothing is overwritten.
+    #[arg(long)]
+    pub adopt: bool,
+    /// List what would be written, and write nothing.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// A kind of place where jobs run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DestinationKind {
+    /// A process on this machine: no account, no Docker.
+    Process,
 }
 
 /// Arguments of `train` and `plan`.
@@ -139,9 +188,6 @@ pub struct Metrics {
     /// One JSON document on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Print the JSON Schema of metrics files and stop.
-    #[arg(long)]
-    pub schema: bool,
 }
 
 const METRICS_EXAMPLES: &str = "\
@@ -170,6 +216,19 @@ pub enum BaselineAction {
     },
     /// Print the baseline.
     Show,
+}
+
+/// A document with a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Document {
+    /// mlaction.toml
+    Config,
+    /// report.json
+    Report,
+    /// baseline.json
+    Baseline,
+    /// metrics.json
+    Metrics,
 }
 
 /// A face of the report.

@@ -5,7 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::{print, say, show};
+use super::{print, show};
 use crate::cli::BaselineAction;
 use crate::config;
 use crate::error::{Error, ExitCode, Result};
@@ -14,8 +14,9 @@ use crate::metrics::baseline::{Baseline, BaselineMetric, Definitions, SCHEMA_VER
 use crate::plan::Plan;
 use crate::record::{self, Phase};
 use crate::report::{Report, Status};
+use crate::talk::Talk;
 
-pub(super) fn run(root: &Path, action: BaselineAction) -> Result<u8> {
+pub(super) fn run(root: &Path, action: BaselineAction, talk: &Talk) -> Result<u8> {
     let config = config::load(root, super::color())?;
     let path = root.join(&config.raw.baseline.path);
     match action {
@@ -44,7 +45,7 @@ pub(super) fn run(root: &Path, action: BaselineAction) -> Result<u8> {
             baseline
                 .save(&path)
                 .map_err(|error| Error::new(ExitCode::Internal, error.to_string()))?;
-            say(&format!(
+            talk.say(&format!(
                 "baseline: {} metrics of run {} in {}",
                 baseline.metrics.len(),
                 baseline.run,

@@ -5,10 +5,9 @@ use std::io::{IsTerminal as _, Read};
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{color, print, say};
+use super::{color, print, to_json};
 use crate::cli;
 use crate::config;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
@@ -17,6 +16,7 @@ use crate::metrics::pieces::Splitter;
 use crate::metrics::preset::Preset;
 use crate::metrics::{MetricSet, Source, file};
 use crate::report::text::{plain, sparkline};
+use crate::talk::Talk;
 
 /// Version of the JSON form.
 const SCHEMA_VERSION: u32 = 1;
@@ -28,8 +28,7 @@ const CHUNK: usize = 256 * 1024;
 const SPARK: usize = 24;
 
 /// What `--json` prints.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(title = "mlaction metrics")]
+#[derive(Debug, Serialize)]
 struct Document {
     /// Version of this document's form.
     schema_version: u32,
@@ -41,18 +40,14 @@ struct Document {
     warnings: Vec<String>,
 }
 
-pub(super) fn run(project: &Path, arguments: cli::Metrics) -> Result<u8> {
+pub(super) fn run(project: &Path, arguments: cli::Metrics, talk: &Talk) -> Result<u8> {
     let cli::Metrics {
         file,
         presets,
         definitions,
         kind,
         json,
-        schema,
     } = arguments;
-    if schema {
-        return print(&file::schema_json());
-    }
     let kind = kind.unwrap_or_else(|| kind_of(&file));
     let document = match kind {
         cli::MetricsKind::File => read_file(open(&file)?)?,
@@ -70,12 +65,10 @@ pub(super) fn run(project: &Path, arguments: cli::Metrics) -> Result<u8> {
         }
     };
     if json {
-        let text = serde_json::to_string_pretty(&document)
-            .doing(|| "cannot write the metrics".to_owned())?;
-        return print(&format!("{text}\n"));
+        return print(&to_json(&document)?);
     }
     for warning in &document.warnings {
-        say(&format!("note: {}", plain(warning)));
+        talk.say(&format!("note: {}", plain(warning)));
     }
     print(&table(&document))
 }
@@ -171,7 +164,7 @@ fn read_file(input: Box<dyn Read>) -> Result<Document> {
     let (metrics, warnings) = file::parse(&bytes).map_err(|error| {
         Error::new(ExitCode::Usage, "cannot use the metrics file")
             .because(error)
-            .hint("`mlaction metrics --schema` prints its form")
+            .hint("`mlaction schema metrics` prints its form")
     })?;
     Ok(Document {
         schema_version: SCHEMA_VERSION,

@@ -121,7 +121,9 @@ fn clean(bytes: &[u8]) -> Cow<'_, str> {
         .iter()
         .fold(false, |found, byte| found | is_control(byte))
     {
-        return String::from_utf8_lossy(bytes);
+        // The plain check is several times as fast as the lossy one.
+        return std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     }
     let mut kept = Vec::with_capacity(bytes.len());
     let mut rest = bytes;

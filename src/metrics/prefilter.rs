@@ -6,6 +6,7 @@
 
 use aho_corasick::automaton::{Automaton as _, OverlappingState};
 use aho_corasick::dfa::DFA;
+use aho_corasick::{Span, packed};
 use fancy_regex::Expr;
 use regex_syntax::hir::{Hir, HirKind};
 
@@ -140,59 +141,118 @@ fn fancy(expression: &Expr) -> Option<Texts> {
     }
 }
 
-/// The automaton over the needles of all definitions.
+/// The search for the needles of all definitions.
 pub(super) struct Prefilter {
-    automaton: Option<DFA>,
-    /// Which definition each needle belongs to.
-    owners: Vec<usize>,
+    search: Option<Search>,
+    /// The needles, short ones first, each with its definition.
+    needles: Vec<(Vec<u8>, usize)>,
     /// Where to look for each definition when no needle is found: nowhere, or everywhere when
     /// it has none.
     otherwise: Vec<Option<usize>>,
 }
 
+enum Search {
+    /// Many bytes at once with vector instructions, for a few dozen needles.
+    Vector {
+        searcher: packed::Searcher,
+        /// For each needle, the others that begin with it: the searcher names one for a place.
+        longer: Vec<Vec<usize>>,
+    },
+    /// Byte by byte, for any number of needles on any machine.
+    Automaton(Box<DFA>),
+}
+
 impl Prefilter {
     /// From the needles of each definition.
     pub(super) fn new(all: &[Option<&Needles>]) -> Self {
-        let owned = || {
-            let numbered = all.iter().enumerate();
-            numbered.flat_map(|(index, needles)| {
+        let numbered = all.iter().enumerate();
+        let mut needles: Vec<(Vec<u8>, usize)> = numbered
+            .flat_map(|(index, needles)| {
                 let texts = needles.iter().flat_map(|needles| &needles.texts);
-                texts.map(move |text| (index, text))
+                texts.map(move |text| (text.clone(), index))
             })
-        };
+            .collect();
+        needles.sort_by_key(|(text, _)| text.len());
         // NOTE: an automaton that grows too large fails to build; then all are always tried.
-        let automaton = DFA::new(owned().map(|(_, needle)| needle)).ok();
-        let always = |needles: &Option<&Needles>| needles.is_none() || automaton.is_none();
+        let search = Search::vector(&needles).or_else(|| Search::automaton(&needles));
+        let always = |needles: &Option<&Needles>| needles.is_none() || search.is_none();
         Self {
-            owners: owned().map(|(index, _)| index).collect(),
             otherwise: all
                 .iter()
                 .map(|needles| always(needles).then_some(0))
                 .collect(),
-            automaton: automaton.filter(|automaton| automaton.patterns_len() > 0),
+            search: search.filter(|_| !needles.is_empty()),
+            needles,
         }
     }
 
     /// Sets in `wanted` from where each definition is worth a try on `text`.
     pub(super) fn look(&self, text: &str, wanted: &mut [Option<usize>]) {
         wanted.copy_from_slice(&self.otherwise);
-        let Some(automaton) = &self.automaton else {
-            return;
+        let text = text.as_bytes();
+        let mut found = |needle: usize, start: usize| {
+            let first = &mut wanted[self.needles[needle].1];
+            *first = first.or(Some(start));
         };
-        let input = aho_corasick::Input::new(text);
-        let mut state = OverlappingState::start();
-        while automaton.try_find_overlapping(&input, &mut state).is_ok() {
-            let Some(found) = state.get_match() else {
-                break;
-            };
-            let first = &mut wanted[self.owners[found.pattern().as_usize()]];
-            *first = first.or(Some(found.start()));
+        match &self.search {
+            None => {}
+            Some(Search::Vector { searcher, longer }) => {
+                let mut span = Span::from(0..text.len());
+                while let Some(place) = searcher.find_in(text, span) {
+                    let needle = place.pattern().as_usize();
+                    found(needle, place.start());
+                    for &other in &longer[needle] {
+                        if text[place.start()..].starts_with(&self.needles[other].0) {
+                            found(other, place.start());
+                        }
+                    }
+                    // Needles may overlap.
+                    span.start = place.start() + 1;
+                }
+            }
+            Some(Search::Automaton(automaton)) => {
+                let input = aho_corasick::Input::new(text);
+                let mut state = OverlappingState::start();
+                while automaton.try_find_overlapping(&input, &mut state).is_ok() {
+                    let Some(place) = state.get_match() else {
+                        break;
+                    };
+                    found(place.pattern().as_usize(), place.start());
+                }
+            }
         }
+    }
+}
+
+impl Search {
+    fn vector(needles: &[(Vec<u8>, usize)]) -> Option<Self> {
+        let searcher = packed::Config::new()
+            .match_kind(packed::MatchKind::LeftmostFirst)
+            .builder()
+            .extend(needles.iter().map(|(text, _)| text))
+            .build()?;
+        let longer = (0..needles.len()).map(|needle| {
+            let begins = |&other: &usize| {
+                other != needle && needles[other].0.starts_with(&needles[needle].0)
+            };
+            (0..needles.len()).filter(begins).collect()
+        });
+        Some(Self::Vector {
+            longer: longer.collect(),
+            searcher,
+        })
+    }
+
+    fn automaton(needles: &[(Vec<u8>, usize)]) -> Option<Self> {
+        let automaton = DFA::new(needles.iter().map(|(text, _)| text)).ok()?;
+        Some(Self::Automaton(Box::new(automaton)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -248,5 +308,28 @@ mod tests {
         assert_eq!(wanted, [Some(6), Some(2), Some(0), None]);
         prefilter.look("f1=1 acc=2", &mut wanted);
         assert_eq!(wanted, [None, None, Some(0), Some(0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn both_searches_find_the_first_place_of_every_needle(
+            texts in proptest::collection::vec("[ab]{2,5}", 1..9),
+            text in "[abc]{0,80}",
+        ) {
+            let all: Vec<Needles> = texts
+                .iter()
+                .map(|text| Needles { texts: vec![text.as_bytes().to_vec()], begin: false })
+                .collect();
+            let all: Vec<Option<&Needles>> = all.iter().map(Some).collect();
+            let places: Vec<Option<usize>> = texts.iter().map(|needle| text.find(needle)).collect();
+            let mut prefilter = Prefilter::new(&all);
+            for search in [Search::vector(&prefilter.needles), Search::automaton(&prefilter.needles)] {
+                // A machine without vector instructions has the automaton alone.
+                prefilter.search = search.or_else(|| Search::automaton(&prefilter.needles));
+                let mut wanted = vec![None; texts.len()];
+                prefilter.look(&text, &mut wanted);
+                prop_assert_eq!(&wanted, &places);
+            }
+        }
     }
 }

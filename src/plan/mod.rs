@@ -117,6 +117,8 @@ pub struct Source {
 pub struct Job {
     /// The job's name, derived from content.
     pub name: String,
+    /// What it does in the run: `train` or `validate`.
+    pub role: String,
     /// The program.
     pub entry_point: String,
     /// Content hash of the program itself.
@@ -340,6 +342,7 @@ impl Plan {
             });
             Job {
                 name,
+                role: role.to_owned(),
                 entry_point: settings.entry_point,
                 program: settings.program,
                 channels: settings.channels,

@@ -77,12 +77,16 @@ pub enum Status {
     Inconclusive,
     /// Trained and validated; at least one gate failed.
     GateFailed,
+    /// The Python environment or the image could not be made.
+    BuildFailed,
     /// A job ended with an error.
     JobFailed,
     /// A job was stopped before its end.
     Stopped,
     /// A job ran longer than it may.
     TimedOut,
+    /// The user stopped the run.
+    Cancelled,
 }
 
 /// One phase of a run.

@@ -194,13 +194,6 @@ fn a_metrics_file_is_read_by_its_name_or_when_asked() {
 }
 
 #[test]
-fn the_schema_of_metrics_files_is_printed() {
-    let output = metrics(&["--schema".to_owned()], b"");
-    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(jsonschema::is_valid(&schema, &schema["examples"][0]));
-}
-
-#[test]
 fn a_baseline_knows_every_class_and_how_a_metric_was_read() {
     let project = Project::new();
     let metrics = r#"{"accuracy": 0.97, "per_class": {"cat": {"recall": 0.96}}}"#;
@@ -227,6 +220,8 @@ fn a_baseline_knows_every_class_and_how_a_metric_was_read() {
     let output = project.run(&["train", "--json"], 0);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = report["metrics"].as_array().unwrap();
-    let row = rows.iter().find(|row| row["name"] == "per_class.cat.recall");
+    let row = rows
+        .iter()
+        .find(|row| row["name"] == "per_class.cat.recall");
     assert_eq!(row.unwrap()["gate"]["outcome"], "pass");
 }
