@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::metrics::preset::Preset;
+
 /// Train, validate, gate and report machine-learning models from a Git repository.
 #[derive(Debug, Parser)]
 #[command(name = "mlaction", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -72,6 +74,8 @@ pub enum Command {
         /// The run; the last one when it is left out.
         run: Option<String>,
     },
+    /// Try metric definitions and presets on a log, or read a metrics file.
+    Metrics(Metrics),
     /// Set or show the baseline.
     Baseline {
         /// What to do.
@@ -165,6 +169,43 @@ pub struct Train {
     pub hyperparameters: Vec<(String, String)>,
 }
 
+/// Arguments of `metrics`.
+#[derive(Debug, Args)]
+#[command(after_help = METRICS_EXAMPLES)]
+pub struct Metrics {
+    /// The log, or a metrics file; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Read a log format by its name, besides the project's presets; may be repeated.
+    #[arg(long = "preset", value_name = "NAME", value_enum)]
+    pub presets: Vec<Preset>,
+    /// A metric definition as on SageMaker, besides the project's; may be repeated.
+    #[arg(long = "definition", value_name = "NAME=REGEX", value_parser = pair)]
+    pub definitions: Vec<(String, String)>,
+    /// What the input is. Default: a metrics file when its name ends in `.json`, else a log.
+    #[arg(long = "as", value_name = "KIND", value_enum)]
+    pub kind: Option<MetricsKind>,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const METRICS_EXAMPLES: &str = "\
+Examples:
+  mlaction metrics train.log                       with the project's definitions and presets
+  python train.py 2>&1 | mlaction metrics --preset keras
+  mlaction metrics train.log --definition 'loss=train_loss=([0-9.]+)'
+  mlaction metrics output/data/metrics.json        is the file right?";
+
+/// What `metrics` reads.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MetricsKind {
+    /// The output of a job.
+    Log,
+    /// A metrics file: numbers by name, as JSON.
+    File,
+}
+
 /// What to do with the baseline.
 #[derive(Debug, Subcommand)]
 pub enum BaselineAction {
@@ -186,6 +227,8 @@ pub enum Document {
     Report,
     /// baseline.json
     Baseline,
+    /// metrics.json
+    Metrics,
 }
 
 /// A face of the report.

@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod check;
 pub mod init;
+pub mod metrics;
 pub mod schema;
 pub mod show;
 pub mod train;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Runs { json } => show::runs(&root()?, json),
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs { run } => show::logs(&root()?, run),
+        Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
         Command::Baseline { action } => baseline::run(&root()?, action, &talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();

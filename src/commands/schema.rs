@@ -5,6 +5,7 @@ use schemars::schema_for;
 use crate::cli::Document;
 use crate::config::raw::RawConfig;
 use crate::metrics::baseline::Baseline;
+use crate::metrics::file::Form;
 use crate::report::Report;
 
 /// A document's JSON Schema (draft 2020-12), generated from the types.
@@ -14,6 +15,7 @@ pub fn json(document: Document) -> String {
         Document::Config => schema_for!(RawConfig),
         Document::Report => schema_for!(Report),
         Document::Baseline => schema_for!(Baseline),
+        Document::Metrics => schema_for!(Form),
     };
     format!("{:#}\n", schema.to_value())
 }

@@ -18,7 +18,7 @@ use crate::config::{Config, duration, rules};
 use crate::context::Context;
 use crate::destination::process::plan::{ProcessPlan, Request};
 use crate::error::{Error, ExitCode, Result};
-use crate::metrics::baseline::{Baseline, Comparison};
+use crate::metrics::baseline::{Baseline, Comparison, Definitions};
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
@@ -410,14 +410,10 @@ fn seconds(text: &str) -> Result<u64> {
 }
 
 impl Plan {
-    /// Regular expressions by metric, for metrics from log lines.
+    /// How metrics are read from log lines.
     #[must_use]
-    pub fn definitions(&self) -> IndexMap<String, String> {
-        self.metrics
-            .definitions
-            .iter()
-            .map(|definition| (definition.name.clone(), definition.regex.clone()))
-            .collect()
+    pub fn definitions(&self) -> Definitions {
+        Definitions::new(&self.metrics.definitions, &self.metrics.presets)
     }
 
     /// Content hash of the program whose `metrics.json` counts.
@@ -431,7 +427,7 @@ impl Plan {
     pub fn comparison<'a>(
         &'a self,
         held_out: &'a IndexMap<String, String>,
-        definitions: &'a IndexMap<String, String>,
+        definitions: &'a Definitions,
     ) -> Comparison<'a> {
         Comparison {
             baseline: self.baseline.found.as_ref(),

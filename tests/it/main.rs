@@ -6,6 +6,8 @@
 )]
 
 mod init;
+mod logs;
+mod metrics;
 mod project;
 mod reference;
 mod template;

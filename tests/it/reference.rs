@@ -31,6 +31,7 @@ fn the_schemas_agree() {
         ("mlaction.toml", Document::Config),
         ("report", Document::Report),
         ("baseline", Document::Baseline),
+        ("metrics", Document::Metrics),
     ] {
         let json = mlaction::commands::schema::json(document);
         let schema: Value = serde_json::from_str(&json).unwrap();
