@@ -119,3 +119,68 @@ pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
         problems => Err(problems),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A valid file; the property test cuts and mixes it.
+    const VALID: &str = r#"[project]
+name = "demo"
+[data.train]
+path = "data"
+[training]
+entry_point = "train.py"
+hyperparameters = { rate = 1e-3, layers = [1, 2], note = "x" }
+[[metrics.definitions]]
+name = "loss"
+regex = "loss=([0-9.]+)"
+[gates.loss]
+max = 0.5
+regression = { relative = 0.1 }
+[destinations.here]
+kind = "process"
+grace = "30s"
+"#;
+
+    fn project() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("train.py"), "").unwrap();
+        std::fs::write(folder.path().join("data"), "").unwrap();
+        folder
+    }
+
+    /// Every problem can be rendered, and its place lies in the file.
+    fn holds_together(source: &str) {
+        let folder = project();
+        if let Err(problems) = parse(folder.path(), source) {
+            assert!(!problems.is_empty());
+            assert!(!problem::render(&problems, FILE_NAME, source, false).is_empty());
+        }
+    }
+
+    #[test]
+    fn the_sample_is_valid_and_numbers_keep_their_digits() {
+        let folder = project();
+        let config = parse(folder.path(), VALID).unwrap();
+        assert_eq!(config.hyperparameters["rate"], "1e-3");
+        assert_eq!(config.hyperparameters["layers"], "[1,2]");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(source in "\\PC{0,200}") {
+            holds_together(&source);
+        }
+
+        #[test]
+        fn a_valid_file_with_a_piece_replaced_is_judged_without_panic(
+            from in 0..VALID.len(), length in 0usize..40, piece in "[a-z0-9=\\[\\]{}\"'. \n\u{e9}-]{0,20}",
+        ) {
+            let end = (from + length).min(VALID.len());
+            holds_together(&format!("{}{piece}{}", &VALID[..from], &VALID[end..]));
+        }
+    }
+}

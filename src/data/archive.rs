@@ -116,6 +116,8 @@ impl<W: Write> Write for Hashing<W> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -161,5 +163,44 @@ mod tests {
                 .starts_with("`weights` is a link")
         );
         assert!(!archive.exists());
+    }
+
+    proptest! {
+        #[test]
+        fn any_names_come_out_as_they_went_in_and_none_leads_out(
+            names in proptest::collection::btree_set("[a-zA-Z0-9 ._\\\\é\n-]{1,120}", 1..8),
+            folder in "[a-z.]{1,3}/[a-z]{1,200}",
+        ) {
+            let place = tempfile::tempdir().unwrap();
+            let model = place.path().join("model");
+            let mut expected = std::collections::BTreeSet::new();
+            for name in names.iter().filter(|name| *name != "." && *name != "..") {
+                for inner in ["", &folder] {
+                    let parent = model.join(inner);
+                    if inner.starts_with('.') || std::fs::create_dir_all(&parent).is_err() || parent.join(name).is_dir() {
+                        continue;
+                    }
+                    if std::fs::write(parent.join(name), name).is_ok() {
+                        expected.insert(Path::new(inner).join(name));
+                    }
+                }
+            }
+            std::fs::create_dir_all(&model).unwrap();
+            let archive = place.path().join("model.tar.gz");
+            prop_assert_eq!(pack(&model, &archive).unwrap().files, expected.len() as u64);
+            let mut found = std::collections::BTreeSet::new();
+            let bytes = std::fs::read(&archive).unwrap();
+            for entry in tar::Archive::new(flate2::read::GzDecoder::new(&*bytes)).entries().unwrap() {
+                let entry = entry.unwrap();
+                let path = entry.path().unwrap().into_owned();
+                prop_assert!(path.components().all(|part| matches!(part, std::path::Component::Normal(_))), "{:?}", path);
+                if entry.header().entry_type().is_file() {
+                    found.insert(path);
+                } else {
+                    prop_assert!(entry.header().entry_type().is_dir());
+                }
+            }
+            prop_assert_eq!(found, expected);
+        }
     }
 }

@@ -109,7 +109,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
 fn job(out: &mut String, title: &str, job: &Job) -> std::fmt::Result {
     let request = &job.request;
     writeln!(out, "\n{title} job {}", job.name)?;
-    writeln!(out, "  command       {}", request.command.join(" "))?;
+    writeln!(out, "  command       {}", shell(&request.command))?;
     writeln!(
         out,
         "  in            {}",
@@ -128,4 +128,9 @@ fn job(out: &mut String, title: &str, job: &Job) -> std::fmt::Result {
         "  variables     {} (see --json)",
         request.environment.len()
     )
+}
+
+/// A command line as a shell would take it. A NUL, which no shell can quote, cannot be in one.
+fn shell(command: &[String]) -> String {
+    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
 }

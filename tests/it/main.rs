@@ -8,7 +8,9 @@
 mod init;
 mod logs;
 mod metrics;
+mod offline;
 mod project;
 mod reference;
+mod stopping;
 mod template;
 mod train;

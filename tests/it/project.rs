@@ -85,9 +85,13 @@ impl Project {
         std::fs::write(path, text).unwrap();
     }
 
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
     pub(crate) fn replace(&self, name: &str, from: &str, to: &str) {
-        let text = std::fs::read_to_string(self.path().join(name)).unwrap();
-        assert!(text.contains(from));
+        let text = self.read(name);
+        assert!(text.contains(from), "{from} is not in {name}");
         self.write(name, &text.replace(from, to));
     }
 

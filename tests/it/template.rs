@@ -32,7 +32,7 @@ impl Demo {
     }
 
     fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path().join(name)).unwrap()
+        self.place.read(&format!("demo/{name}"))
     }
 
     #[track_caller]

@@ -1,11 +1,5 @@
 //! `mlaction train` from end to end.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::Stdio;
-
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::project::{Project, stderr, stdout};
 
 #[test]
@@ -118,59 +112,98 @@ fn every_mistake_in_the_config_is_shown_at_once_with_its_place() {
 }
 
 #[test]
-fn an_interrupt_stops_the_job_and_keeps_the_record() {
+fn files_that_were_there_before_are_not_reported_as_the_runs() {
     let project = Project::new();
-    let child = start_slow(&project);
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
-    assert!(stdout(&project.run(&["runs"], 0)).contains("cancelled"));
+    project.write("model/metrics.json", "{\"accuracy\": 0.99, \"stale\": 1}");
+    project.write("model/model.tar.gz", "not this run's");
+    let report = report(&project.run(&["train", "--json"], 0));
+    assert_eq!(report["metrics"][0]["value"].to_string(), "0.97");
+    assert!(!report["metrics"].to_string().contains("stale"));
 }
 
 #[test]
-fn kill_9_leaves_no_process_and_the_next_run_explains() {
+fn a_wrong_gate_is_corrected_without_training_again() {
     let project = Project::new();
-    let mut child = start_slow(&project);
-    let job: i32 = std::fs::read_to_string(project.path().join("pid"))
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    wait_until(|| !Path::new(&format!("/proc/{job}")).exists());
-    project.replace("model/train.py", "import time", "import sys; sys.exit(0)");
-    assert!(stderr(&project.run(&["train"], 20)).contains("was interrupted"));
+    project.replace("mlaction.toml", "[gates.accuracy]", "[gates.acuracy]");
+    project.run(&["train"], 3);
+    project.replace("mlaction.toml", "[gates.acuracy]", "[gates.accuracy]");
+    assert!(stderr(&project.run(&["train"], 0)).contains("reused"));
+    assert_eq!(project.runs().len(), 1);
 }
 
-/// Starts a training that never ends, and waits until it runs.
-fn start_slow(project: &Project) -> std::process::Child {
-    let pid = project.path().join("pid");
-    project.write(
-        "model/train.py",
-        &format!("import time, os\nopen({pid:?}, 'w').write(str(os.getpid()))\nprint('started', flush=True)\ntime.sleep(600)\n"),
+#[test]
+fn nan_never_passes_a_gate_and_an_undecided_gate_may_be_made_to_fail() {
+    let project = Project::new();
+    project.replace(
+        "mlaction.toml",
+        "[gates.accuracy]",
+        "[gates.loss]\nmax = 9\n\n[gates.accuracy]",
     );
-    let mut child = project
-        .command(&["train"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    for line in lines {
-        if line.unwrap().contains("started") {
-            break;
-        }
-    }
-    child
+    let output = project.run(&["train"], 30);
+    assert!(
+        stdout(&output).contains("NaN is not a finite number"),
+        "{}",
+        stdout(&output)
+    );
+    let project = Project::new();
+    project.write(
+        "mlaction.toml",
+        &(project.read("mlaction.toml") + "\n[report]\ninconclusive = \"fail\"\n"),
+    );
+    project.run(&["train"], 30);
+    project.run(&["baseline", "set"], 0);
+    project.run(&["train"], 0);
 }
 
-#[track_caller]
-fn wait_until(done: impl Fn() -> bool) {
-    let started = std::time::Instant::now();
-    while !done() {
-        assert!(
-            started.elapsed().as_secs() < 30,
-            "it did not happen within 30 s"
-        );
-        std::thread::yield_now();
-    }
+#[test]
+fn flags_win_over_the_file() {
+    let project = Project::new();
+    project.run(&["train"], 0);
+    project.run(&["baseline", "set"], 0);
+    std::fs::rename(
+        project.path().join("baseline.json"),
+        project.path().join("other.json"),
+    )
+    .unwrap();
+    assert_eq!(
+        report(&project.run(&["train", "--json"], 0))["status"],
+        "inconclusive"
+    );
+    let found = report(&project.run(&["train", "--json", "--baseline", "other.json"], 0));
+    assert_eq!(found["status"], "passed");
+    let plan = report(&project.run(
+        &["plan", "--json", "--set", "bias=0.20", "--set", "more=1"],
+        0,
+    ));
+    assert_eq!(
+        plan["hyperparameters"].to_string(),
+        r#"{"bias":"0.20","more":"1"}"#
+    );
+    let mut command = project.command(&["plan"]);
+    let output = command
+        .env("MLACTION_DESTINATION", "nowhere")
+        .output()
+        .unwrap();
+    assert!(
+        stderr(&output).contains("there is no destination `nowhere`"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn check_names_missing_data_and_a_broken_baseline_at_once() {
+    let project = Project::new();
+    std::fs::remove_dir_all(project.path().join("data/train")).unwrap();
+    project.write("data/train.dvc", "outs: []");
+    project.write("baseline.json", "{");
+    let errors = stderr(&project.run(&["check"], 12));
+    assert!(
+        errors.contains("dvc pull data/train.dvc") && errors.contains("baseline.json"),
+        "{errors}"
+    );
+}
+
+fn report(output: &std::process::Output) -> serde_json::Value {
+    serde_json::from_str(&stdout(output)).unwrap()
 }

@@ -1,0 +1,47 @@
+//! What must work on a machine that has nothing: no network, no Docker, nothing to write to.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::project::{Project, stderr, stdout};
+
+#[test]
+fn a_dry_run_needs_no_network_no_docker_and_writes_nothing() {
+    let project = Project::empty();
+    project.run(&["init", "demo"], 0);
+    let programs = project.path().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    for program in ["python3", "git"] {
+        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|folder| folder.join(program))
+            .find(|path| path.is_file());
+        std::os::unix::fs::symlink(found.unwrap(), programs.join(program)).unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/read_only.sh");
+    let plan = |arguments: &[&str]| {
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "--net", "sh"])
+            .arg(&script)
+            .args(["env", "-i"])
+            .arg(format!("PATH={}", programs.display()))
+            .arg(env!("CARGO_BIN_EXE_mlaction"))
+            .args(arguments)
+            .current_dir(project.path().join("demo"))
+            .output()
+            .expect("`unshare` of util-linux makes the machine without anything");
+        assert!(
+            output.status.success(),
+            "{}\n{}",
+            output.status,
+            stderr(&output)
+        );
+        stdout(&output)
+    };
+    let text = plan(&["train", "--dry-run"]);
+    assert!(
+        text.contains("Plan for demo") && text.contains("accuracy"),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&plan(&["plan", "--json"])).unwrap();
+    assert_eq!(json["project"], "demo");
+}
