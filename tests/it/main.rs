@@ -14,3 +14,4 @@ mod reference;
 mod stopping;
 mod template;
 mod train;
+mod workflows;

@@ -40,16 +40,24 @@ impl Demo {
         self.place.replace(&format!("demo/{name}"), from, to);
     }
 
-    #[track_caller]
-    fn mlaction(&self, arguments: &[&str], code: i32) -> (String, String) {
+    /// The binary, with what installers need to know about this machine's network.
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = mlaction(&self.path(), arguments);
         for (name, value) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if name.starts_with("PIP_") || name == "MLACTION_CACHE_DIR" {
+            let is_installers = ["PIP_", "UV_", "SSL_CERT_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+            if is_installers || name == "MLACTION_CACHE_DIR" {
                 command.env(&*name, value);
             }
         }
-        let output = command.output().unwrap();
+        command
+    }
+
+    #[track_caller]
+    fn mlaction(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let output = self.command(arguments).output().unwrap();
         let texts = (stdout(&output), stderr(&output));
         assert_eq!(
             output.status.code(),
@@ -69,7 +77,7 @@ impl Demo {
 }
 
 #[track_caller]
-fn run_tool(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn run_tool(folder: &Path, arguments: &[&str]) -> String {
     let bin = python().parent().unwrap().to_path_buf();
     let mut path = vec![bin.clone()];
     path.extend(std::env::split_paths(
@@ -182,6 +190,35 @@ fn two_trainings_give_the_same_model_byte_for_byte() {
         digest(&["train", "--json"]),
         digest(&["train", "--json", "--force"])
     );
+}
+
+#[test]
+fn uv_makes_the_environment_where_it_is_installed() {
+    let demo = Demo::new();
+    let bin = python().parent().unwrap().to_path_buf();
+    let programs = demo.place.path().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    std::os::unix::fs::symlink(bin.join("uv"), programs.join("uv")).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::iter::once(programs).chain(std::env::split_paths(&path));
+    let output = demo
+        .command(&["train", "--quiet"])
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .env("MLACTION_CACHE_DIR", demo.place.path().join("fresh"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    let venvs = std::fs::read_dir(demo.place.path().join("fresh/venvs")).unwrap();
+    let made = venvs
+        .map(|entry| entry.unwrap().path().join("pyvenv.cfg"))
+        .find(|file| file.is_file())
+        .unwrap();
+    assert!(std::fs::read_to_string(made).unwrap().contains("uv = "));
 }
 
 #[test]
