@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{color, print, runtime, say};
+use super::{color, print, runtime, say, screen};
 use crate::cli;
 use crate::config;
 use crate::context::Context;
@@ -18,7 +18,7 @@ use crate::metrics::pieces::{End, Splitter};
 use crate::metrics::{MetricSet, file, gate};
 use crate::plan::{Choices, Job, Plan, text};
 use crate::record::{self, Phase, Record};
-use crate::report::{self, Report, Status, markdown, terminal};
+use crate::report::{self, Report, Status, markdown};
 
 pub(super) fn run(root: &Path, arguments: cli::Train, quiet: bool) -> Result<u8> {
     let cli::Train {
@@ -65,7 +65,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, quiet: bool) -> Result<u8>
     print(&if json {
         to_json(&report)?
     } else {
-        terminal::render(&report)
+        screen(&report)
     })?;
     Ok(exit_code(&plan, report.status).code())
 }
