@@ -8,7 +8,7 @@ use crate::cli::Format;
 use crate::config::problem::did_you_mean;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::record::{self, Phase};
-use crate::report::{Report, json, markdown};
+use crate::report::{Report, html, json, markdown};
 
 /// Lists the runs, oldest first.
 pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
@@ -83,6 +83,7 @@ pub(super) fn report(root: &Path, run: Option<String>, format: Format) -> Result
     print(&match format {
         Format::Terminal => screen(&report),
         Format::Markdown => markdown::render(&report),
+        Format::Html => html::render(&report)?,
         Format::Json => json::render(&report)?,
     })
 }

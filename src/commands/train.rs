@@ -18,7 +18,7 @@ use crate::metrics::pieces::{End, Splitter};
 use crate::metrics::{MetricSet, file, gate};
 use crate::plan::{Choices, Job, Plan, text};
 use crate::record::{self, Phase, Record};
-use crate::report::{self, Report, Status, markdown};
+use crate::report::{self, Report, Status, html, markdown};
 
 pub(super) fn run(root: &Path, arguments: cli::Train, quiet: bool) -> Result<u8> {
     let cli::Train {
@@ -102,6 +102,11 @@ async fn execute(plan: &Plan, context: &Context, quiet: bool) -> Result<Report> 
     };
     record.write_json(record::REPORT, &report)?;
     record.write("report.md", &markdown::render(&report))?;
+    record.write("report.html", &html::render(&report)?)?;
+    if !quiet {
+        let page = record.folder().join("report.html");
+        say(&format!("report: {}", page.display()));
+    }
     match (&report.status, &report.reason) {
         (Status::Passed | Status::Inconclusive | Status::GateFailed, _) => {
             record.clean()?;
