@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::metrics::preset::Preset;
+
 /// Train, validate, gate and report machine-learning models from a Git repository.
 #[derive(Debug, Parser)]
 #[command(name = "mlaction", version, max_term_width = 100, after_help = EXAMPLES)]
@@ -18,8 +20,11 @@ pub struct Cli {
     )]
     pub project: PathBuf,
     /// Say nothing but results and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Say more: the plan, the installer's output, how long each step took.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -27,6 +32,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  mlaction init my-project    write a complete project that trains as it stands
   mlaction check              is mlaction.toml right? all mistakes at once
   mlaction train --dry-run    what would happen, offline, nothing written
   mlaction train              train, validate, gate, report
@@ -35,14 +41,20 @@ Examples:
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a complete ML project: data, training, validation, serving, tests, workflows.
+    Init(Init),
     /// Train, validate, gate and report.
     Train(Train),
     /// The same as `train --dry-run`.
     Plan(Train),
     /// Hold mlaction.toml against everything that can be known offline.
     Check,
-    /// Print the JSON Schema of mlaction.toml.
-    Schema,
+    /// Print the JSON Schema of a document that mlaction reads or writes.
+    Schema {
+        /// The document.
+        #[arg(value_enum, default_value_t = Document::Config)]
+        document: Document,
+    },
     /// List the runs of this project.
     Runs {
         /// One JSON document.
@@ -62,6 +74,8 @@ pub enum Command {
         /// The run; the last one when it is left out.
         run: Option<String>,
     },
+    /// Try metric definitions and presets on a log, or read a metrics file.
+    Metrics(Metrics),
     /// Set or show the baseline.
     Baseline {
         /// What to do.
@@ -75,6 +89,15 @@ pub enum Command {
     },
     /// Print the man page.
     Man,
+    /// Become a command that must not outlive its supervisor.
+    #[command(hide = true)]
+    Become {
+        /// Process id of the supervisor.
+        supervisor: u32,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Run a command that must not outlive mlaction.
     #[command(hide = true)]
     Supervise {
@@ -88,6 +111,36 @@ pub enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction init churn-model\n  mlaction init --list\n  mlaction init --adopt .      in a repository that has code already"
+)]
+pub struct Init {
+    /// The project's folder; it is made when it is not there.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The project's name; the folder's name when it is left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where jobs run by default.
+    #[arg(long, value_enum, default_value_t = DestinationKind::Process)]
+    pub destination: DestinationKind,
+    /// Add what is missing to a folder with files in it; nothing is overwritten.
+    #[arg(long)]
+    pub adopt: bool,
+    /// List what would be written, and write nothing.
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// A kind of place where jobs run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DestinationKind {
+    /// A process on this machine: no account, no Docker.
+    Process,
 }
 
 /// Arguments of `train` and `plan`.
@@ -116,6 +169,43 @@ pub struct Train {
     pub hyperparameters: Vec<(String, String)>,
 }
 
+/// Arguments of `metrics`.
+#[derive(Debug, Args)]
+#[command(after_help = METRICS_EXAMPLES)]
+pub struct Metrics {
+    /// The log, or a metrics file; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Read a log format by its name, besides the project's presets; may be repeated.
+    #[arg(long = "preset", value_name = "NAME", value_enum)]
+    pub presets: Vec<Preset>,
+    /// A metric definition as on SageMaker, besides the project's; may be repeated.
+    #[arg(long = "definition", value_name = "NAME=REGEX", value_parser = pair)]
+    pub definitions: Vec<(String, String)>,
+    /// What the input is. Default: a metrics file when its name ends in `.json`, else a log.
+    #[arg(long = "as", value_name = "KIND", value_enum)]
+    pub kind: Option<MetricsKind>,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const METRICS_EXAMPLES: &str = "\
+Examples:
+  mlaction metrics train.log                       with the project's definitions and presets
+  python train.py 2>&1 | mlaction metrics --preset keras
+  mlaction metrics train.log --definition 'loss=train_loss=([0-9.]+)'
+  mlaction metrics output/data/metrics.json        is the file right?";
+
+/// What `metrics` reads.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MetricsKind {
+    /// The output of a job.
+    Log,
+    /// A metrics file: numbers by name, as JSON.
+    File,
+}
+
 /// What to do with the baseline.
 #[derive(Debug, Subcommand)]
 pub enum BaselineAction {
@@ -126,6 +216,19 @@ pub enum BaselineAction {
     },
     /// Print the baseline.
     Show,
+}
+
+/// A document with a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Document {
+    /// mlaction.toml
+    Config,
+    /// report.json
+    Report,
+    /// baseline.json
+    Baseline,
+    /// metrics.json
+    Metrics,
 }
 
 /// A face of the report.

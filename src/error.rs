@@ -84,7 +84,7 @@ impl ExitCode {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What failed, why, and what to do now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     code: ExitCode,
     message: String,
@@ -133,28 +133,37 @@ impl Error {
         self.code
     }
 
-    /// The message without cause and hint.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Why it failed.
-    #[must_use]
-    pub fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
-    }
-
     /// What to do now.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+}
 
-    /// Diagnostics to print before the message.
+impl Error {
+    /// The whole error as a terminal shows it: diagnostics, message, cause, hint.
     #[must_use]
-    pub fn diagnostics(&self) -> Option<&str> {
-        self.rendered.as_deref()
+    pub fn render(&self) -> String {
+        let Self {
+            code: _,
+            message,
+            cause,
+            hint,
+            rendered,
+        } = self;
+        let mut text = String::new();
+        if let Some(rendered) = rendered {
+            text.push_str(rendered);
+            text.push_str("\n\n");
+        }
+        text.push_str("error: ");
+        text.push_str(message);
+        for (name, part) in [("cause", cause), ("hint", hint)] {
+            if let Some(part) = part {
+                text.push_str(&format!("\n  {name}: {part}"));
+            }
+        }
+        text
     }
 }
 

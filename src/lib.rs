@@ -4,7 +4,7 @@
 //! The folder order is the flow:
 //!
 //! ```text
-//! flags + mlaction.toml → config → plan → destination → metrics → report
+//! flags + mlaction.toml → config → plan → run (destination → metrics) → report
 //! ```
 //!
 //! `config` and the environment become one printable [`plan`] value, offline; a destination
@@ -22,3 +22,6 @@ pub mod metrics;
 pub mod plan;
 pub mod record;
 pub mod report;
+pub mod run;
+pub mod scaffold;
+pub mod talk;

@@ -1,12 +1,13 @@
 //! The run record: `.mlaction/runs/RUN/`, complete enough to make the report again.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::destination::process::supervise;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::pieces::Splitter;
 use crate::plan::{PastRun, Plan};
@@ -15,10 +16,18 @@ use crate::plan::{PastRun, Plan};
 pub const LOG: &str = "log.txt";
 /// The packed model.
 pub const MODEL: &str = "model.tar.gz";
-/// The report.
+/// What the jobs gave; with the plan, enough to judge the run again.
+pub const METRICS: &str = "metrics.json";
+/// The report as a value.
 pub const REPORT: &str = "report.json";
+/// The report for a pull request.
+pub const REPORT_MARKDOWN: &str = "report.md";
+/// The report as a page.
+pub const REPORT_HTML: &str = "report.html";
 const PLAN: &str = "plan.json";
 const STATE: &str = "state.json";
+/// Locked as long as a mlaction works on the run.
+const LOCK: &str = "lock";
 
 /// Most bytes read from the end of a log to find its last lines.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -70,6 +79,8 @@ pub enum Phase {
 pub struct Record {
     folder: PathBuf,
     state: State,
+    /// Held until the record is dropped; the kernel lets go of it when mlaction is killed.
+    _lock: File,
 }
 
 impl Record {
@@ -80,6 +91,7 @@ impl Record {
     pub fn create(plan: &Plan) -> Result<Self> {
         let runs = runs_dir(&plan.root);
         std::fs::create_dir_all(&runs).doing(|| format!("cannot create `{}`", runs.display()))?;
+        keep_out_of_git(&plan.root.join(".mlaction"))?;
         let folder = runs.join(&plan.run);
         std::fs::create_dir(&folder).map_err(|error| {
             let failed = Error::new(
@@ -97,7 +109,12 @@ impl Record {
             process: std::process::id(),
             phase: Phase::Running,
         };
-        let record = Self { folder, state };
+        let lock = lock(&folder)?;
+        let record = Self {
+            folder,
+            state,
+            _lock: lock,
+        };
         record.write_json(STATE, &record.state)?;
         record.write_json(PLAN, plan)?;
         let log = record.folder.join(LOG);
@@ -127,15 +144,7 @@ impl Record {
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let what = || format!("cannot write `{}`", self.folder.join(name).display());
         let text = serde_json::to_string_pretty(value).doing(what)?;
-        self.write(name, &text)
-    }
-
-    /// Writes a text to a temporary name and renames it.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn write(&self, name: &str, text: &str) -> Result<()> {
-        write_atomically(&self.folder, name, text)
+        write(&self.folder, name, &text)
     }
 
     /// Removes the working folders of the jobs.
@@ -153,7 +162,29 @@ impl Record {
     }
 }
 
-fn write_atomically(folder: &Path, name: &str, text: &str) -> Result<()> {
+/// A repository that was there before mlaction does not ignore its folder.
+fn keep_out_of_git(folder: &Path) -> Result<()> {
+    let path = folder.join(".gitignore");
+    if path.exists() {
+        return Ok(());
+    }
+    std::fs::write(&path, "*\n").doing(|| format!("cannot write `{}`", path.display()))
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let what = || format!("cannot lock `{}`", path.display());
+    let file = File::create(&path).doing(what)?;
+    // NOTE: others hold it for a moment only, to see whether it is held.
+    file.lock().doing(what)?;
+    Ok(file)
+}
+
+/// Writes a text into a record under a temporary name and renames it.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     let what = || format!("cannot write `{}`", folder.join(name).display());
     let mut file = tempfile::NamedTempFile::new_in(folder).doing(what)?;
     file.write_all(text.as_bytes()).doing(what)?;
@@ -231,17 +262,37 @@ pub fn tail(log: &Path, lines: usize) -> Vec<String> {
 /// # Errors
 /// It is not there, or of another form.
 pub fn load_plan(folder: &Path) -> Result<Plan> {
-    let path = folder.join(PLAN);
-    let text =
-        std::fs::read_to_string(&path).doing(|| format!("cannot read `{}`", path.display()))?;
-    serde_json::from_str(&text).doing(|| format!("cannot use `{}`", path.display()))
+    read_json(folder, PLAN)
+}
+
+/// Reads a document of a record.
+///
+/// # Errors
+/// It is not there, or of another form.
+pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> Result<T> {
+    let path = folder.join(name);
+    let failed = |cause: String| {
+        Error::new(ExitCode::Report, format!("cannot use `{}`", path.display()))
+            .because(cause)
+            .hint("the run has not ended, or another version of mlaction wrote it; `mlaction train --force` makes a new one")
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
 }
 
 /// Whether the mlaction that works on a run is still there.
 #[must_use]
-pub fn is_alive(state: &State) -> bool {
-    let name = std::fs::read_to_string(format!("/proc/{}/comm", state.process));
-    name.is_ok_and(|name| name.trim_end() == "mlaction")
+pub fn is_alive(root: &Path, state: &State) -> bool {
+    let lock = File::open(runs_dir(root).join(&state.run).join(LOCK));
+    lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// The run that another mlaction is making of the same content just now.
+#[must_use]
+pub fn running(root: &Path, content_hash: &str) -> Option<State> {
+    states(root).into_iter().find(|state| {
+        state.phase == Phase::Running && state.content_hash == content_hash && is_alive(root, state)
+    })
 }
 
 /// Closes the runs whose mlaction was killed, and says so.
@@ -251,12 +302,20 @@ pub fn is_alive(state: &State) -> bool {
 pub fn explain_interrupted(root: &Path) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for state in states(root) {
-        if state.phase != Phase::Running || is_alive(&state) {
+        if state.phase != Phase::Running || is_alive(root, &state) {
             continue;
         }
         let folder = runs_dir(root).join(&state.run);
-        lines.push(format!("run {} was interrupted: its mlaction (process {}) ended before the run did; cleaned up", state.run, state.process));
-        let mut record = Record { folder, state };
+        lines.push(format!(
+            "run {} was interrupted: its mlaction (process {}) ended before the run did; cleaned up",
+            state.run, state.process
+        ));
+        supervise::wait_for_end(&folder);
+        let mut record = Record {
+            _lock: lock(&folder)?,
+            folder,
+            state,
+        };
         record.clean()?;
         record.enter(Phase::Ended {
             reason: "interrupted: mlaction ended before the run did".to_owned(),

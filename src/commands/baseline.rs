@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::{print, say, show};
+use super::{print, show};
 use crate::cli::BaselineAction;
 use crate::config;
 use crate::error::{Error, ExitCode, Result};
-use crate::metrics::baseline::{Baseline, BaselineMetric, SCHEMA_VERSION};
+use crate::metrics::Source;
+use crate::metrics::baseline::{Baseline, BaselineMetric, Definitions, SCHEMA_VERSION};
 use crate::plan::Plan;
 use crate::record::{self, Phase};
-use crate::report::Status;
+use crate::report::{Report, Status};
+use crate::talk::Talk;
 
-pub(super) fn run(root: &Path, action: BaselineAction) -> Result<u8> {
+pub(super) fn run(root: &Path, action: BaselineAction, talk: &Talk) -> Result<u8> {
     let config = config::load(root, super::color())?;
     let path = root.join(&config.raw.baseline.path);
     match action {
@@ -42,7 +45,7 @@ pub(super) fn run(root: &Path, action: BaselineAction) -> Result<u8> {
             baseline
                 .save(&path)
                 .map_err(|error| Error::new(ExitCode::Internal, error.to_string()))?;
-            say(&format!(
+            talk.say(&format!(
                 "baseline: {} metrics of run {} in {}",
                 baseline.metrics.len(),
                 baseline.run,
@@ -66,26 +69,33 @@ fn from_run(folder: &Path) -> Result<Baseline> {
         .hint("name a complete run: `mlaction runs` lists them"));
     }
     let plan: Plan = record::load_plan(folder)?;
-    let definitions = plan.definitions();
     Ok(Baseline {
         schema_version: SCHEMA_VERSION,
-        run: report.run,
-        commit: report.lineage.commit,
+        commit: report.lineage.commit.clone(),
         created_at: Timestamp::now(),
         data: plan.held_out(),
         validation: plan.validation_program().to_owned(),
-        metrics: report
-            .metrics
-            .into_iter()
-            .map(|row| {
-                (
-                    row.name.clone(),
-                    BaselineMetric {
-                        value: row.value,
-                        definition: definitions.get(&row.name).cloned(),
-                    },
-                )
-            })
-            .collect(),
+        metrics: metrics(&report, &plan.definitions()),
+        run: report.run,
     })
+}
+
+/// Every metric and every value by class, so that a gate added later has a baseline.
+fn metrics(report: &Report, definitions: &Definitions) -> IndexMap<String, BaselineMetric> {
+    let rows = report
+        .metrics
+        .iter()
+        .map(|row| (row.name.clone(), &row.value, row.source));
+    let classes = report.per_class.iter().flat_map(|(class, values)| {
+        let name = move |metric: &str| format!("per_class.{class}.{metric}");
+        let values = values.iter();
+        values.map(move |(metric, value)| (name(metric), value, Source::File))
+    });
+    let all = classes.chain(rows);
+    all.map(|(name, value, source)| {
+        let definition = definitions.of(&name, source).map(str::to_owned);
+        let value = value.clone();
+        (name, BaselineMetric { value, definition })
+    })
+    .collect()
 }

@@ -1,6 +1,10 @@
 //! One file per subcommand: wiring only.
 
 pub mod baseline;
+pub mod check;
+pub mod init;
+pub mod metrics;
+pub mod schema;
 pub mod show;
 pub mod train;
 
@@ -11,8 +15,9 @@ use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
 use crate::config;
-use crate::destination::process::supervise::supervise;
+use crate::destination::process::supervise::{become_command, supervise};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::talk::Talk;
 
 /// Runs one command line.
 ///
@@ -22,29 +27,29 @@ pub fn run(cli: Cli) -> Result<u8> {
     let Cli {
         project,
         quiet,
+        verbose,
         command,
     } = cli;
+    let talk = Talk::new(quiet, verbose);
     let root = || config::find_root(&project);
     match command {
-        Command::Train(arguments) => train::run(&root()?, arguments, quiet),
+        Command::Init(arguments) => init::run(&project, arguments, &talk),
+        Command::Train(arguments) => train::run(&root()?, arguments, &talk),
         Command::Plan(arguments) => train::run(
             &root()?,
             crate::cli::Train {
                 dry_run: true,
                 ..arguments
             },
-            quiet,
+            &talk,
         ),
-        Command::Check => {
-            let root = root()?;
-            let config = config::load(&root, color())?;
-            print(&format!("{}: no mistakes found\n", config.raw.project.name))
-        }
-        Command::Schema => print(&config::schema::to_json()),
+        Command::Check => check::run(&root()?),
+        Command::Schema { document } => print(&schema::json(document)),
         Command::Runs { json } => show::runs(&root()?, json),
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs { run } => show::logs(&root()?, run),
-        Command::Baseline { action } => baseline::run(&root()?, action),
+        Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
+        Command::Baseline { action } => baseline::run(&root()?, action, &talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mlaction", &mut script);
@@ -57,6 +62,10 @@ pub fn run(cli: Cli) -> Result<u8> {
                 .doing(|| "cannot write the man page".to_owned())?;
             print(&String::from_utf8_lossy(&page))
         }
+        Command::Become {
+            supervisor,
+            command,
+        } => become_command(supervisor, &command),
         Command::Supervise {
             grace,
             record,
@@ -69,6 +78,10 @@ pub fn run(cli: Cli) -> Result<u8> {
     }
 }
 
+fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value).doing(|| "cannot write JSON".to_owned())? + "\n")
+}
+
 /// Prints data to standard output; a reader that has gone away is no error.
 pub(crate) fn print(text: &str) -> Result<u8> {
     let mut out = std::io::stdout().lock();
@@ -78,12 +91,6 @@ pub(crate) fn print(text: &str) -> Result<u8> {
         }
         _ => Ok(0),
     }
-}
-
-/// Prints talk to standard error.
-pub(crate) fn say(text: &str) {
-    // NOTE: there is nowhere left to report that standard error is gone.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The report as standard output shows it: in colour and in the terminal's width, if it is one.

@@ -22,7 +22,7 @@ pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
         .iter()
         .map(|state| {
             let phase = match &state.phase {
-                Phase::Running if record::is_alive(state) => "running".to_owned(),
+                Phase::Running if record::is_alive(root, state) => "running".to_owned(),
                 Phase::Running => "interrupted: mlaction ended before the run did".to_owned(),
                 Phase::Complete { .. } => "complete".to_owned(),
                 Phase::Ended { reason } => format!("ended: {}", crate::report::text::plain(reason)),

@@ -44,12 +44,25 @@ pub struct RawConfig {
     pub deployment: Option<Deployment>,
 }
 
+/// Longest project name, in characters.
+pub const MAX_NAME: usize = 40;
+
+/// A project's name: letters, digits and inner hyphens.
+const NAME_PATTERN: &str = r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,38}[a-zA-Z0-9])?$";
+
+/// Whether a text is a project's name, as the schema has it.
+#[must_use]
+pub fn is_project_name(text: &str) -> bool {
+    // NOTE: the pattern is a constant; the schema's own test compiles it.
+    regex::Regex::new(NAME_PATTERN).is_ok_and(|pattern| pattern.is_match(text))
+}
+
 /// `[project]`
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Project {
     /// Letters, digits and inner hyphens, at most 40: the prefix of every job's name.
-    #[schemars(regex(pattern = r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,39}$"))]
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// The destination that `mlaction train` uses: a name from `[destinations]`, or `process`.
     #[serde(default = "process")]

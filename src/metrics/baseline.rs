@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::log::Definition;
+use super::preset::Preset;
 use super::{Number, Source};
 
 /// Version of the file's form.
@@ -43,7 +45,7 @@ pub struct Baseline {
 pub struct BaselineMetric {
     /// The value.
     pub value: Number,
-    /// The regular expression, for a metric from log lines.
+    /// How the log was read, for a metric from log lines: the regular expression, or presets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
 }
@@ -59,7 +61,8 @@ pub enum Incomparable {
     OtherData(String),
     /// The metric was made by another validation program.
     OtherProgram,
-    /// The metric was read by another regular expression.
+    /// The metric was read in another way: by another regular expression or preset, or from
+    /// log lines instead of `metrics.json`.
     OtherDefinition,
 }
 
@@ -150,8 +153,45 @@ pub struct Comparison<'a> {
     pub data: &'a IndexMap<String, String>,
     /// Content hash of this run's validation program.
     pub validation: &'a str,
-    /// Regular expressions by metric, for metrics from log lines.
-    pub definitions: &'a IndexMap<String, String>,
+    /// How this run's log was read.
+    pub definitions: &'a Definitions,
+}
+
+/// How metrics are read from log lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Definitions {
+    regexes: IndexMap<String, String>,
+    presets: Option<String>,
+}
+
+impl Definitions {
+    /// From the settings.
+    #[must_use]
+    pub fn new(definitions: &[Definition], presets: &[Preset]) -> Self {
+        let regexes = definitions
+            .iter()
+            .map(|definition| (definition.name.clone(), definition.regex.clone()))
+            .collect();
+        // Sorted: their order changes nothing that is worth a new baseline.
+        let mut names: Vec<&str> = presets.iter().map(|preset| preset.name()).collect();
+        names.sort_unstable();
+        let presets = (!names.is_empty()).then(|| format!("presets: {}", names.join(", ")));
+        Self { regexes, presets }
+    }
+
+    /// What defines a metric: its regular expression or the presets that may have found it;
+    /// nothing for one that the program wrote itself.
+    #[must_use]
+    pub fn of(&self, name: &str, source: Source) -> Option<&str> {
+        match source {
+            Source::File => None,
+            Source::Log => self
+                .regexes
+                .get(name)
+                .or(self.presets.as_ref())
+                .map(String::as_str),
+        }
+    }
 }
 
 impl Comparison<'_> {
@@ -171,7 +211,7 @@ impl Comparison<'_> {
         if source == Source::File && baseline.validation != self.validation {
             return Err(Incomparable::OtherProgram);
         }
-        if source == Source::Log && metric.definition.as_ref() != self.definitions.get(name) {
+        if metric.definition.as_deref() != self.definitions.of(name, source) {
             return Err(Incomparable::OtherDefinition);
         }
         Ok(&metric.value)
@@ -205,7 +245,7 @@ mod tests {
         let loaded = Baseline::load(&path).unwrap().unwrap();
         assert_eq!(loaded, baseline);
 
-        let none = IndexMap::new();
+        let none = Definitions::default();
         let mut same = Comparison {
             baseline: Some(&loaded),
             data: &data,
@@ -236,6 +276,52 @@ mod tests {
             moved.value("accuracy", Source::File),
             Err(Incomparable::OtherData("held_out".to_owned()))
         );
+    }
+
+    #[test]
+    fn a_metric_that_is_read_in_another_way_cannot_be_compared() {
+        let regex = |regex: &str| {
+            let definition = Definition {
+                name: "loss".to_owned(),
+                regex: regex.to_owned(),
+            };
+            Definitions::new(&[definition], &[])
+        };
+        let presets = |presets: &[Preset]| Definitions::new(&[], presets);
+        let ways = [
+            (regex("loss=(.*)"), Source::Log),
+            (regex("loss: (.*)"), Source::Log),
+            (presets(&[Preset::Keras]), Source::Log),
+            (presets(&[Preset::Json, Preset::Keras]), Source::Log),
+            (regex("loss=(.*)"), Source::File),
+        ];
+        for (before, (was, was_from)) in ways.iter().enumerate() {
+            let metric = BaselineMetric {
+                value: Number::from(1.0),
+                definition: was.of("loss", *was_from).map(str::to_owned),
+            };
+            let baseline = Baseline {
+                schema_version: SCHEMA_VERSION,
+                run: "demo-1".to_owned(),
+                commit: None,
+                created_at: Timestamp::UNIX_EPOCH,
+                data: IndexMap::new(),
+                validation: "b3:v".to_owned(),
+                metrics: IndexMap::from([("loss".to_owned(), metric)]),
+            };
+            for (now, (is, is_from)) in ways.iter().enumerate() {
+                let comparison = Comparison {
+                    baseline: Some(&baseline),
+                    data: &IndexMap::new(),
+                    validation: "b3:v",
+                    definitions: is,
+                };
+                let value = comparison.value("loss", *is_from);
+                assert_eq!(value.is_ok(), before == now, "{before} {now}: {value:?}");
+            }
+        }
+        let order = presets(&[Preset::Keras, Preset::Json]);
+        assert_eq!(order, presets(&[Preset::Json, Preset::Keras]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::{Comparison, Incomparable};
 use super::{MetricSet, Number};
+use crate::config::problem::did_you_mean;
 use crate::report::{Change, Direction, GateResult, MetricRow, Outcome};
 
 /// Limits that a metric must keep.
@@ -28,7 +29,8 @@ pub struct Gate {
     pub regression: Option<Tolerance>,
 }
 
-/// A tolerance: the larger of the two counts; without either, nothing worse passes.
+/// A tolerance: the larger of the two counts; without either, nothing worse passes. A change of
+/// exactly the tolerance passes. Of a baseline of zero, every fraction is zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
@@ -137,13 +139,13 @@ impl Gate {
         if let Some(min) = self.min.filter(|min| number < *min) {
             failed.push(format!(
                 "{value} is below the minimum {min} by {}",
-                tidy(min - number)
+                difference(min, number)
             ));
         }
         if let Some(max) = self.max.filter(|max| number > *max) {
             failed.push(format!(
                 "{value} is above the maximum {max} by {}",
-                tidy(number - max)
+                difference(number, max)
             ));
         }
         let mut undecided = None;
@@ -155,13 +157,14 @@ impl Gate {
                         .unwrap_or(0.0)
                         .max(tolerance.relative.unwrap_or(0.0) * baseline.value().abs());
                     let (worse, verb) = match direction {
-                        Direction::Higher => (tidy(baseline.value() - number), "fell"),
-                        Direction::Lower => (tidy(number - baseline.value()), "rose"),
+                        Direction::Higher => (difference(baseline.value(), number), "fell"),
+                        Direction::Lower => (difference(number, baseline.value()), "rose"),
                     };
-                    if worse > tidy(allowed) {
+                    // `allowed` is rounded like the difference, so that equal ones are equal.
+                    let allowed = round_beside(allowed, baseline.value().abs().max(number.abs()));
+                    if worse > allowed {
                         failed.push(format!(
-                            "{verb} by {worse} from the baseline's {baseline} (allowed {})",
-                            tidy(allowed)
+                            "{verb} by {worse} from the baseline's {baseline} (allowed {allowed})"
                         ));
                     }
                 }
@@ -179,9 +182,26 @@ impl Gate {
     }
 }
 
-/// A difference without the dust of binary floats: 12 significant digits.
-#[must_use]
-pub fn tidy(number: f64) -> f64 {
+/// Significant decimal digits that every binary float keeps.
+const DIGITS: i32 = 15;
+
+/// `a - b` without the dust of binary floats: as exact as the larger of the two is written.
+fn difference(a: f64, b: f64) -> f64 {
+    round_beside(a - b, a.abs().max(b.abs()))
+}
+
+/// A number in the decimal places that a number of this magnitude has.
+fn round_beside(number: f64, magnitude: f64) -> f64 {
+    if !number.is_finite() || magnitude <= 0.0 || !magnitude.is_finite() {
+        return number;
+    }
+    let places = DIGITS - 1 - magnitude.log10().floor() as i32;
+    let places = usize::try_from(places).unwrap_or(0);
+    format!("{number:.places$}").parse().unwrap_or(number)
+}
+
+/// Twelve significant digits: enough for a percentage that people read.
+fn tidy(number: f64) -> f64 {
     format!("{number:.11e}").parse().unwrap_or(number)
 }
 
@@ -221,22 +241,19 @@ pub fn rows(
     gates: &IndexMap<String, Gate>,
     comparison: &Comparison<'_>,
 ) -> Result<Vec<MetricRow>, UnknownMetrics> {
-    let existing = || metrics.values.keys().map(String::as_str);
+    let existing: Vec<String> = metrics.names().collect();
     let names: Vec<(String, Option<String>)> = gates
         .keys()
         .filter(|name| metrics.lookup(name).is_none())
         .map(|name| {
             (
                 name.clone(),
-                crate::config::problem::did_you_mean(name, existing()).map(str::to_owned),
+                did_you_mean(name, existing.iter().map(String::as_str)).map(str::to_owned),
             )
         })
         .collect();
     if !names.is_empty() {
-        return Err(UnknownMetrics {
-            names,
-            existing: existing().map(str::to_owned).collect(),
-        });
+        return Err(UnknownMetrics { names, existing });
     }
     let gated = gates
         .iter()
@@ -269,13 +286,15 @@ fn row(
         .ok()
         .filter(|baseline| baseline.is_finite() && value.is_finite())
         .map(|baseline| {
-            let absolute = tidy(value.value() - baseline.value());
-            let magnitude = baseline.value().abs();
+            let absolute = difference(value.value(), baseline.value());
+            let relative = absolute / baseline.value().abs();
             Change {
                 absolute,
-                relative: (magnitude > 0.0).then(|| absolute / magnitude),
+                relative: Some(relative).filter(|relative| relative.is_finite()),
             }
-        });
+        })
+        // JSON has no number for the difference of two numbers near the largest.
+        .filter(|change| change.absolute.is_finite());
     MetricRow {
         name: name.to_owned(),
         value: value.clone(),
@@ -312,6 +331,87 @@ mod tests {
         assert_eq!(
             (verdict.outcome, verdict.rule.as_str()),
             (Outcome::Pass, "≥ 0.9 · drop ≤ 0.02")
+        );
+    }
+
+    #[test]
+    fn tolerances_hold_at_their_edges_at_every_magnitude() {
+        use Direction::{Higher, Lower};
+        use Outcome::{Fail, Pass};
+        let (absolute, relative) = (|part| (Some(part), None), |part| (None, Some(part)));
+        for (baseline, value, direction, (absolute, relative), outcome) in [
+            ("1000000.3", "1000000.1", Higher, absolute(0.2), Pass),
+            ("1000000.3", "1000000.0999", Higher, absolute(0.2), Fail),
+            ("0.0000003", "0.0000001", Higher, absolute(2e-7), Pass),
+            ("0.3", "0.4", Lower, absolute(0.1), Pass),
+            ("0.3", "0.400000001", Lower, absolute(0.1), Fail),
+            ("-101.5", "-106.575", Higher, relative(0.05), Pass),
+            ("-101.5", "-106.576", Higher, relative(0.05), Fail),
+            ("-101.5", "-90", Higher, relative(0.0), Pass),
+            ("-1", "-0.9", Lower, relative(0.1), Pass),
+            ("0", "0", Lower, relative(0.5), Pass),
+            ("0", "1e-9", Lower, relative(0.5), Fail),
+            ("0.0", "-0.0", Higher, (None, None), Pass),
+            ("0", "0.01", Lower, (Some(0.01), Some(0.5)), Pass),
+            ("1e308", "-1e308", Higher, absolute(1.0), Fail),
+            ("1e-320", "0", Higher, absolute(0.0), Fail),
+            ("0.9", "0.95", Higher, (None, None), Pass),
+        ] {
+            let gate = Gate {
+                direction: Some(direction),
+                regression: Some(Tolerance { absolute, relative }),
+                ..Gate::default()
+            };
+            let verdict = gate.evaluate(&number(value), Ok(&number(baseline)));
+            assert_eq!(
+                verdict.outcome, outcome,
+                "{baseline} → {value}: {}",
+                verdict.reason
+            );
+        }
+    }
+
+    #[test]
+    fn a_class_has_a_gate_a_baseline_and_a_change() {
+        use super::super::baseline::{Baseline, BaselineMetric, Definitions, SCHEMA_VERSION};
+        let name = "per_class.cat.recall";
+        let metrics = |value: &str| MetricSet {
+            per_class: IndexMap::from([(
+                "cat".to_owned(),
+                IndexMap::from([("recall".to_owned(), number(value))]),
+            )]),
+            ..MetricSet::default()
+        };
+        let definition = None;
+        let value = number("0.96");
+        let baseline = Baseline {
+            schema_version: SCHEMA_VERSION,
+            run: "demo-1".to_owned(),
+            commit: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            data: IndexMap::new(),
+            validation: String::new(),
+            metrics: IndexMap::from([(name.to_owned(), BaselineMetric { value, definition })]),
+        };
+        let comparison = Comparison {
+            baseline: Some(&baseline),
+            data: &IndexMap::new(),
+            validation: "",
+            definitions: &Definitions::default(),
+        };
+        let gates = IndexMap::from([(name.to_owned(), drop_of(0.02))]);
+        let rows = rows(&metrics("0.91"), &gates, &comparison).unwrap();
+        let verdict = rows[0].gate.as_ref().unwrap();
+        assert_eq!(
+            (verdict.outcome, rows[0].change.unwrap().absolute),
+            (Outcome::Fail, -0.05)
+        );
+        let gates = IndexMap::from([("per_class.cat.recal".to_owned(), drop_of(0.02))]);
+        let unknown = super::rows(&metrics("0.91"), &gates, &comparison).unwrap_err();
+        assert!(
+            unknown
+                .to_string()
+                .ends_with("(did you mean `per_class.cat.recall`?)")
         );
     }
 

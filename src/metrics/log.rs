@@ -1,64 +1,26 @@
 //! Metrics from log lines: SageMaker's metric definitions and presets for common formats.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use fancy_regex::RegexBuilder as FancyBuilder;
 use indexmap::IndexMap;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use memchr::{memchr, memmem};
 
+pub use super::definition::{Definition, DefinitionError};
+use super::definition::{GaveUp, Pattern};
+use super::prefilter::Prefilter;
 use super::preset::Preset;
-use super::{Metric, MetricSet, Number, Series, Source};
-
-/// Points kept of one series; when there are more, every second one is dropped.
-const MAX_POINTS: usize = 1024;
+use super::series::Recorder;
+use super::{Metric, MetricSet, Source};
 
 /// Names that presets may discover; a log that prints more is broken or hostile.
 const MAX_NAMES: usize = 256;
 
-/// How often a pattern with look-around may step back on one piece.
-const BACKTRACK_LIMIT: usize = 100_000;
+/// Longest name that a preset may discover.
+const MAX_NAME_BYTES: usize = 255;
 
-/// SageMaker's limits (`MetricDefinition` in the service model).
-const MAX_NAME: usize = 255;
-const MAX_REGEX: usize = 500;
-
-/// One metric definition, in SageMaker's syntax.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Definition {
-    /// The metric's name.
-    pub name: String,
-    /// A regular expression whose first group is the value.
-    pub regex: String,
-}
-
-/// Why a definition cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DefinitionError {
-    /// Which definition, from 0.
-    pub index: usize,
-    /// Its name.
-    pub name: String,
-    /// What is wrong.
-    pub reason: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
-impl fmt::Display for DefinitionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "metric definition `{}`: {}", self.name, self.reason)
-    }
-}
-
-impl std::error::Error for DefinitionError {}
-
-enum Pattern {
-    Plain(regex::Regex),
-    /// Look-around and back-references, with a bound on backtracking.
-    Fancy(Box<fancy_regex::Regex>),
-}
+/// How log forwarders write a tab: syslog escapes control characters by their octal number.
+const FORWARDED_TAB: &str = "#011";
 
 struct Compiled {
     name: String,
@@ -71,6 +33,14 @@ struct Compiled {
 /// Reads metrics from pieces of a log.
 pub struct LogMetrics {
     definitions: Vec<Compiled>,
+    prefilter: Prefilter,
+    /// A definition has the forwarders' tab: it is meant for real tabs, too.
+    wants_forwarded: bool,
+    forwarded: memmem::Finder<'static>,
+    /// From where each definition is tried on the piece at hand.
+    wanted: Vec<Option<usize>>,
+    /// Which have found a value in it.
+    done: Vec<bool>,
     presets: Vec<Preset>,
     discovered: IndexMap<String, Recorder>,
     too_many: bool,
@@ -95,9 +65,15 @@ impl LogMetrics {
         presets: &[Preset],
     ) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
-        let mut compiled = Vec::new();
+        let mut compiled: Vec<Compiled> = Vec::new();
         for (index, definition) in definitions.iter().enumerate() {
-            match compile(definition) {
+            let twice = compiled.iter().any(|other| other.name == definition.name);
+            let pattern = if twice {
+                Err(("the name is there twice".to_owned(), None))
+            } else {
+                Pattern::new(definition)
+            };
+            match pattern {
                 Ok(pattern) => compiled.push(Compiled {
                     name: definition.name.clone(),
                     pattern,
@@ -116,7 +92,18 @@ impl LogMetrics {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let needles: Vec<_> = compiled
+            .iter()
+            .map(|definition| definition.pattern.needles.as_ref())
+            .collect();
         Ok(Self {
+            prefilter: Prefilter::new(&needles),
+            wants_forwarded: definitions
+                .iter()
+                .any(|definition| definition.regex.contains(FORWARDED_TAB)),
+            forwarded: memmem::Finder::new(FORWARDED_TAB),
+            wanted: vec![None; compiled.len()],
+            done: vec![false; compiled.len()],
             definitions: compiled,
             presets: presets.to_vec(),
             discovered: IndexMap::new(),
@@ -125,40 +112,57 @@ impl LogMetrics {
     }
 
     /// Reads one piece: the first match of each definition, its first group.
+    ///
+    /// A tab and `#011`, which log forwarders make of it, are the same: what does not match as
+    /// it is written is tried the other way.
     pub fn piece(&mut self, text: &str) {
-        for definition in &mut self.definitions {
-            let captured = match &definition.pattern {
-                Pattern::Plain(regex) => regex
-                    .captures(text)
-                    .and_then(|found| found.get(1))
-                    .map(|group| group.as_str()),
-                Pattern::Fancy(regex) => match regex.captures(text) {
-                    Ok(found) => found
-                        .and_then(|found| found.get(1))
-                        .map(|group| group.as_str()),
-                    Err(_) => {
-                        definition.gave_up += 1;
-                        None
-                    }
-                },
+        let forwarded = self.forwarded.find(text.as_bytes()).is_some();
+        let other = if forwarded {
+            Some(text.replace(FORWARDED_TAB, "\t"))
+        } else if self.wants_forwarded && memchr(b'\t', text.as_bytes()).is_some() {
+            Some(text.replace('\t', FORWARDED_TAB))
+        } else {
+            None
+        };
+        self.done.fill(false);
+        self.define(text);
+        if let Some(other) = &other {
+            self.define(other);
+        }
+        let text = match other {
+            Some(other) if forwarded => Cow::Owned(other),
+            _ => Cow::Borrowed(text),
+        };
+        self.discover(&text);
+    }
+
+    fn define(&mut self, text: &str) {
+        self.prefilter.look(text, &mut self.wanted);
+        for (index, definition) in self.definitions.iter_mut().enumerate() {
+            let Some(from) = self.wanted[index].filter(|_| !self.done[index]) else {
+                continue;
             };
-            match captured.map(Number::parse) {
-                Some(Some(number)) => definition.series.push(number),
-                Some(None) => definition.not_numbers += 1,
-                None => {}
+            match definition.pattern.find(text, from) {
+                Ok(Some(value)) if definition.series.read(value) => self.done[index] = true,
+                Ok(Some(_)) => definition.not_numbers += 1,
+                Ok(None) => {}
+                Err(GaveUp) => definition.gave_up += 1,
             }
         }
+    }
+
+    fn discover(&mut self, text: &str) {
         for preset in &self.presets {
-            preset.read(text, &mut |name, number| {
+            preset.read(text, &mut |name, value| {
                 if let Some(series) = self.discovered.get_mut(name) {
-                    series.push(number);
-                } else if self.discovered.len() < MAX_NAMES {
-                    self.discovered
-                        .entry(name.to_owned())
-                        .or_default()
-                        .push(number);
-                } else {
+                    series.read(value);
+                } else if self.discovered.len() == MAX_NAMES || name.len() > MAX_NAME_BYTES {
                     self.too_many = true;
+                } else {
+                    let mut series = Recorder::default();
+                    if series.read(value) {
+                        self.discovered.insert(name.to_owned(), series);
+                    }
                 }
             });
         }
@@ -171,11 +175,11 @@ impl LogMetrics {
         let mut warnings = Vec::new();
         if self.too_many {
             warnings.push(format!(
-                "the log has more than {MAX_NAMES} metric names; the rest is left out"
+                "the log has more than {MAX_NAMES} metric names, or names of more than {MAX_NAME_BYTES} bytes; the rest is left out"
             ));
         }
         for (name, series) in self.discovered {
-            series.store(name, &mut set);
+            store(name, series, &mut set);
         }
         for definition in self.definitions {
             let Compiled {
@@ -193,125 +197,44 @@ impl LogMetrics {
                     "`{name}`: the pattern took too long on {gave_up} lines"
                 ));
             }
-            series.store(name, &mut set);
+            store(name, series, &mut set);
         }
         (set, warnings)
     }
 }
 
-type Refused = (String, Option<String>);
-
-fn compile(definition: &Definition) -> Result<Pattern, Refused> {
-    let Definition { name, regex } = definition;
-    if name.is_empty() || name.chars().count() > MAX_NAME {
-        return Err((format!("a name has 1 to {MAX_NAME} characters"), None));
-    }
-    if regex.is_empty() || regex.chars().count() > MAX_REGEX {
-        return Err((format!("a regex has 1 to {MAX_REGEX} characters"), None));
-    }
-    let (pattern, groups) = match regex::Regex::new(regex) {
-        Ok(plain) => {
-            let groups = plain.captures_len();
-            (Pattern::Plain(plain), groups)
-        }
-        Err(plain_error) => match FancyBuilder::new(regex)
-            .backtrack_limit(BACKTRACK_LIMIT)
-            .build()
-        {
-            Ok(fancy) => {
-                let groups = fancy.captures_len();
-                (Pattern::Fancy(Box::new(fancy)), groups)
-            }
-            Err(_) => {
-                let text = plain_error.to_string();
-                let reason = text
-                    .lines()
-                    .last()
-                    .unwrap_or("")
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                return Err((format!("the regex is not valid: {reason}"), None));
-            }
-        },
+/// Puts a series' last value, and its curve when it is one, into the set.
+fn store(name: String, series: Recorder, set: &mut MetricSet) {
+    let Some((value, series)) = series.finish() else {
+        return;
     };
-    if groups < 2 {
-        let hint = "put the value in parentheses: `loss=([0-9.]+)`".to_owned();
-        return Err(("the regex has no group".to_owned(), Some(hint)));
-    }
-    Ok(pattern)
-}
-
-/// A series in bounded memory: when it is full, every second point goes.
-#[derive(Debug, Default)]
-struct Recorder {
-    points: Vec<(u64, Number)>,
-    last: Option<(u64, Number)>,
-    count: u64,
-    stride: u64,
-}
-
-impl Recorder {
-    fn push(&mut self, number: Number) {
-        self.stride = self.stride.max(1);
-        if self.count.is_multiple_of(self.stride) {
-            if self.points.len() == MAX_POINTS {
-                let mut index = 0;
-                self.points.retain(|_| {
-                    index += 1;
-                    index % 2 == 1
-                });
-                self.stride *= 2;
-            }
-            if self.count.is_multiple_of(self.stride) {
-                self.points.push((self.count, number.clone()));
-            }
-        }
-        self.last = Some((self.count, number));
-        self.count += 1;
-    }
-
-    fn store(self, name: String, set: &mut MetricSet) {
-        let Some((step, last)) = self.last else {
-            return;
-        };
-        let mut points = self.points;
-        if points.last().is_none_or(|(at, _)| *at != step) {
-            points.push((step, last.clone()));
-        }
-        let series = Series {
-            steps: points.iter().map(|(step, _)| *step as f64).collect(),
-            values: points.into_iter().map(|(_, number)| number).collect(),
-            count: self.count,
-        };
-        set.values.insert(
-            name.clone(),
-            Metric {
-                value: last,
-                source: Source::Log,
-            },
-        );
-        if series.count > 1 {
-            set.series.insert(name, series);
-        } else {
-            set.series.shift_remove(&name);
-        }
+    let source = Source::Log;
+    set.values.insert(name.clone(), Metric { value, source });
+    if series.count > 1 {
+        set.series.insert(name, series);
+    } else {
+        set.series.shift_remove(&name);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::metrics::Number;
     use crate::metrics::pieces::Splitter;
 
-    fn read(log: &[u8], definitions: &[(&str, &str)]) -> (MetricSet, Vec<String>) {
-        let definitions: Vec<Definition> = definitions
-            .iter()
-            .map(|(name, regex)| Definition {
-                name: (*name).to_owned(),
-                regex: (*regex).to_owned(),
-            })
-            .collect();
-        let mut metrics = LogMetrics::new(&definitions, &[]).unwrap();
+    fn definitions(all: &[(&str, &str)]) -> Vec<Definition> {
+        let definition = |&(name, regex): &(&str, &str)| Definition {
+            name: name.to_owned(),
+            regex: regex.to_owned(),
+        };
+        all.iter().map(definition).collect()
+    }
+
+    fn read(log: &[u8], all: &[(&str, &str)], presets: &[Preset]) -> (MetricSet, Vec<String>) {
+        let mut metrics = LogMetrics::new(&definitions(all), presets).unwrap();
         let mut splitter = Splitter::new();
         splitter.push(log, &mut |piece| metrics.piece(piece.text));
         splitter.finish(&mut |piece| metrics.piece(piece.text));
@@ -323,6 +246,7 @@ mod tests {
         let (set, warnings) = read(
             b"loss=0.50\nnothing\nloss=0.40 loss=9\nloss=nan\n",
             &[("loss", r"loss=([0-9.]+|nan)")],
+            &[],
         );
         assert_eq!(set.values["loss"].value.as_str(), "NaN");
         let values: Vec<&str> = set.series["loss"]
@@ -336,53 +260,89 @@ mod tests {
 
     #[test]
     fn lookarounds_work_and_cannot_hang() {
-        let (set, _) = read(
-            b"val_loss=1 loss=2\n",
-            &[("loss", r"(?<!val_)loss=([0-9]+)")],
-        );
-        assert_eq!(set.values["loss"].value.as_str(), "2");
         let hostile = [b"a".repeat(2000), b"\n".to_vec()].concat();
-        let (_, warnings) = read(&hostile, &[("x", r"(a+)(a+)(a+)\1\2\3b")]);
+        let (_, warnings) = read(&hostile, &[("x", r"(a+)(a+)(a+)\1\2\3b")], &[]);
         assert_eq!(warnings, ["`x`: the pattern took too long on 1 lines"]);
     }
 
     #[test]
-    fn all_bad_definitions_are_reported_at_once() {
-        let definitions = [
-            Definition {
-                name: "a".into(),
-                regex: "loss=[0-9]+".into(),
-            },
-            Definition {
-                name: "b".into(),
-                regex: "loss=(".into(),
-            },
-            Definition {
-                name: String::new(),
-                regex: "(x)".into(),
-            },
+    fn a_tab_and_what_forwarders_make_of_it_are_the_same() {
+        let all = [
+            ("escaped", r"#011test-error:([0-9.]+)"),
+            ("tab", r"\ttest-error:([0-9.]+)"),
+            ("value", r"error:(\S+)"),
         ];
-        let errors = LogMetrics::new(&definitions, &[]).unwrap_err();
+        for log in ["[1]#011test-error:0.50#011x", "[1]\ttest-error:0.50\tx"] {
+            let (set, _) = read(log.as_bytes(), &all, &[Preset::Xgboost]);
+            for name in ["escaped", "tab", "value", "test-error"] {
+                assert_eq!(
+                    set.lookup(name).unwrap().as_str(),
+                    "0.50",
+                    "{name} in {log}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn all_bad_definitions_are_reported_at_once() {
+        let all = definitions(&[
+            ("a", "loss=[0-9]+"),
+            ("b", "loss=("),
+            ("", "(x)"),
+            ("c", "(x)"),
+            ("c", "(y)"),
+        ]);
+        let errors = LogMetrics::new(&all, &[]).unwrap_err();
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(texts[0], "metric definition `a`: the regex has no group");
-        assert!(
-            texts[1].starts_with("metric definition `b`: the regex is not valid"),
-            "{}",
-            texts[1]
-        );
         assert_eq!(
-            texts[2],
-            "metric definition ``: a name has 1 to 255 characters"
+            texts,
+            [
+                "metric definition `a`: the regex has no group",
+                "metric definition `b`: the regex is not valid: unclosed group",
+                "metric definition ``: a name has 1 to 255 characters",
+                "metric definition `c`: the name is there twice",
+            ]
         );
     }
 
     #[test]
-    fn a_long_series_is_thinned_and_keeps_its_ends() {
-        let log: String = (0..10_000).map(|i| format!("loss={i}\n")).collect();
-        let (set, _) = read(log.as_bytes(), &[("loss", "loss=([0-9]+)")]);
-        let series = &set.series["loss"];
-        assert!(series.values.len() <= MAX_POINTS + 1);
-        assert_eq!((series.count, series.values[0].as_str()), (10_000, "0"));
-        assert_eq!(series.values.last().unwrap().as_str(), "9999");
+    fn a_log_that_invents_names_stays_small() {
+        let log: String = (0..10_000)
+            .map(|i| format!("{{\"n{i}\": {i}}}\n"))
+            .collect();
+        let (set, warnings) = read(log.as_bytes(), &[], &[Preset::Json]);
+        assert_eq!((set.values.len(), warnings.len()), (MAX_NAMES, 1));
+    }
+
+    const ALL: [Preset; 8] = [
+        Preset::Keras,
+        Preset::Huggingface,
+        Preset::Lightning,
+        Preset::Xgboost,
+        Preset::Lightgbm,
+        Preset::Catboost,
+        Preset::Json,
+        Preset::Tqdm,
+    ];
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            read(&bytes, &[("x", r"([0-9.]+)")], &ALL);
+        }
+
+        #[test]
+        fn no_line_of_the_right_letters_makes_it_panic(log in r#"[\[\]{}'":=,/|<#0-9aeinstv%._ \t\r\n-]{0,200}"#) {
+            read(log.as_bytes(), &[("x", r"(?<!a)=([0-9.]+)")], &ALL);
+        }
+
+        #[test]
+        fn a_printed_number_is_found_digit_by_digit(value in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,25})?([eE][-+]?[0-9]{1,2})?", noise in "[a-z \\[\\]]{0,30}") {
+            let log = format!("{noise} acc={value} {noise}\n{noise} {{\"m\": {{\"acc\": {value}}}}}\n");
+            let (set, _) = read(log.as_bytes(), &[("acc", r"acc=(\S+)")], &[Preset::Json]);
+            prop_assert_eq!(set.values["acc"].value.as_str(), &value);
+            prop_assert_eq!(set.values["m.acc"].value.as_str(), &value);
+        }
     }
 }

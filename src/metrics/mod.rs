@@ -1,12 +1,16 @@
 //! Metrics: what a run wrote or printed, as numbers that keep every digit.
 
 pub mod baseline;
+mod definition;
 pub mod file;
 pub mod gate;
+mod json;
 pub mod log;
 pub mod number;
 pub mod pieces;
+mod prefilter;
 pub mod preset;
+mod series;
 
 pub use number::Number;
 
@@ -97,7 +101,40 @@ impl MetricSet {
         if let Some(metric) = self.values.get(name) {
             return Some(&metric.value);
         }
-        let (class, metric) = name.strip_prefix("per_class.")?.rsplit_once('.')?;
-        self.per_class.get(class)?.get(metric)
+        // Classes and metrics may have dots themselves.
+        let rest = name.strip_prefix("per_class.")?;
+        rest.match_indices('.')
+            .find_map(|(dot, _)| self.per_class.get(&rest[..dot])?.get(&rest[dot + 1..]))
+    }
+
+    /// Every name that [`Self::lookup`] knows.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let classes = self.per_class.iter().flat_map(|(class, values)| {
+            let name = move |metric: &String| format!("per_class.{class}.{metric}");
+            values.keys().map(name)
+        });
+        self.values.keys().cloned().chain(classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_by_class_are_found_by_their_whole_name() {
+        let number = Number::from(0.5);
+        let values = IndexMap::from([
+            ("f1".to_owned(), number.clone()),
+            ("f.1".to_owned(), number),
+        ]);
+        let set = MetricSet {
+            per_class: IndexMap::from([("v1.0".to_owned(), values)]),
+            ..MetricSet::default()
+        };
+        let names: Vec<String> = set.names().collect();
+        assert_eq!(names, ["per_class.v1.0.f1", "per_class.v1.0.f.1"]);
+        assert!(names.iter().all(|name| set.lookup(name).is_some()));
+        assert!(set.lookup("per_class.v1.0").is_none() && set.lookup("v1.0.f1").is_none());
     }
 }

@@ -18,21 +18,50 @@ pub struct Number {
     value: f64,
 }
 
+/// Longest text that is taken for a number. No program prints more digits on purpose, and a
+/// series keeps many of them.
+const MAX_CHARS: usize = 128;
+
 impl Number {
     /// Reads a number as programs print it: `0.90`, `1e-5`, `+.5`, `nan`, `-inf`, `Infinity`.
     ///
     /// Text that is a valid JSON number is kept digit by digit; other spellings are normalised.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let mut number = Self {
+            text: String::new(),
+            value: 0.0,
+        };
+        number.replace(text).then_some(number)
+    }
+
+    /// Becomes the number in `text`, in the memory that it has; unchanged when it is not one.
+    pub(super) fn replace(&mut self, text: &str) -> bool {
         let text = text.trim();
-        let value: f64 = text.parse().ok()?;
-        if is_json_number(text) && value.is_finite() {
-            Some(Self {
-                text: text.to_owned(),
-                value,
-            })
+        if text.len() > MAX_CHARS {
+            return false;
+        }
+        let Ok(value) = text.parse::<f64>() else {
+            return false;
+        };
+        if value.is_finite() && is_json_number(text) {
+            self.text.clear();
+            self.text.push_str(text);
+            self.value = value;
         } else {
-            Some(Self::from(value))
+            *self = Self::from(value);
+        }
+        true
+    }
+
+    /// Reads a number of a JSON document: a JSON number, or one of the three strings.
+    pub(super) fn from_json(raw: &str) -> Option<Self> {
+        match raw {
+            "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\"" => Self::parse(raw.trim_matches('"')),
+            _ if raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+                Self::parse(raw)
+            }
+            _ => None,
         }
     }
 
@@ -121,8 +150,10 @@ impl Serialize for Number {
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let text = raw.get().trim_matches('"');
-        Self::parse(text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a number")))
+        Self::from_json(raw.get()).ok_or_else(|| {
+            let shown: String = raw.get().chars().take(40).collect();
+            D::Error::custom(format!("`{shown}` is not a number"))
+        })
     }
 }
 
@@ -141,6 +172,8 @@ impl JsonSchema for Number {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -175,5 +208,32 @@ mod tests {
         }
         assert_eq!(Number::parse("abc"), None);
         assert_eq!(Number::parse(""), None);
+    }
+
+    #[test]
+    fn a_document_has_numbers_and_three_words() {
+        for refused in ["\"0.5\"", "\"nan\"", "null", "true", "[1]"] {
+            assert!(
+                serde_json::from_str::<Number>(refused).is_err(),
+                "{refused}"
+            );
+        }
+        let endless = "1".repeat(MAX_CHARS + 1);
+        assert!(serde_json::from_str::<Number>(&endless).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_program_prints_is_read_as_the_same_value(value in any::<f64>()) {
+            let number = Number::parse(&format!("{value:?}")).unwrap();
+            prop_assert!(number.value() == value || value.is_nan() && number.value().is_nan());
+            let json = serde_json::to_string(&number).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Number>(&json).unwrap(), number);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            let _ = (Number::parse(&text), Number::from_json(&text));
+        }
     }
 }

@@ -3,10 +3,15 @@
 //! A piece ends at a line feed, a carriage return or a run of backspaces, as progress bars write
 //! them. Bytes that are not UTF-8 are replaced, escape sequences and control characters dropped.
 
+use std::borrow::Cow;
+
 use memchr::memchr3;
 
-/// Longest piece kept whole, in bytes; a longer line is cut here.
-const MAX_PIECE: usize = 8 * 1024 * 1024;
+/// Longest piece kept whole, in bytes; a longer line is cut.
+const MAX_PIECE: usize = 2 * 1024 * 1024;
+
+/// A line is cut at the last white space of this many bytes, so that no number is cut in two.
+const CUT_WITHIN: usize = 64 * 1024;
 
 /// What ended a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,66 +48,82 @@ impl Splitter {
 
     /// Takes the next bytes and hands out the pieces that they complete.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(Piece<'_>)) {
-        while let Some(&first) = bytes.first() {
-            if self.returned {
-                match first {
-                    b'\r' | 8 => {
-                        bytes = &bytes[1..];
-                        continue;
-                    }
-                    b'\n' => {
-                        self.emit(End::Line, sink);
-                        bytes = &bytes[1..];
-                        continue;
-                    }
-                    _ => self.emit(End::Return, sink),
+        while !bytes.is_empty() {
+            let at = if self.returned {
+                0
+            } else {
+                match memchr3(b'\n', b'\r', 8, bytes) {
+                    Some(at) => at,
+                    None => return self.hold(bytes, sink),
                 }
-            }
-            match memchr3(b'\n', b'\r', 8, bytes) {
-                Some(at) => {
-                    self.pending.extend_from_slice(&bytes[..at]);
-                    if bytes[at] == b'\n' {
-                        self.emit(End::Line, sink);
-                    } else {
-                        self.returned = true;
-                    }
-                    bytes = &bytes[at + 1..];
-                }
+            };
+            let (text, after) = bytes.split_at(at);
+            let returns = after
+                .iter()
+                .take_while(|byte| matches!(byte, b'\r' | 8))
+                .count();
+            let (end, skipped) = match after.get(returns) {
+                Some(b'\n') => (End::Line, returns + 1),
+                Some(_) => (End::Return, returns),
                 None => {
-                    let room = MAX_PIECE
-                        .saturating_sub(self.pending.len())
-                        .max(1)
-                        .min(bytes.len());
-                    self.pending.extend_from_slice(&bytes[..room]);
-                    bytes = &bytes[room..];
-                    if self.pending.len() >= MAX_PIECE {
-                        self.emit(End::Line, sink);
-                    }
+                    self.returned = true;
+                    return self.hold(text, sink);
                 }
+            };
+            self.returned = false;
+            // Most lines lie in one chunk and need no copy.
+            if self.pending.is_empty() && text.len() <= MAX_PIECE {
+                emit(text, end, sink);
+            } else {
+                self.hold(text, sink);
+                emit(&self.pending, end, sink);
+                self.pending.clear();
             }
+            bytes = &after[skipped..];
         }
     }
 
     /// The end of the stream: hands out what is left.
-    pub fn finish(mut self, sink: &mut impl FnMut(Piece<'_>)) {
+    pub fn finish(self, sink: &mut impl FnMut(Piece<'_>)) {
         if self.returned || !self.pending.is_empty() {
-            self.emit(End::Line, sink);
+            emit(&self.pending, End::Line, sink);
         }
     }
 
-    fn emit(&mut self, end: End, sink: &mut impl FnMut(Piece<'_>)) {
-        let text = clean(&self.pending);
-        sink(Piece { text: &text, end });
-        self.pending.clear();
-        self.returned = false;
+    /// Keeps the start of a piece, and hands out what is too long to keep.
+    fn hold(&mut self, mut text: &[u8], sink: &mut impl FnMut(Piece<'_>)) {
+        while self.pending.len() + text.len() > MAX_PIECE {
+            let (fits, rest) = text.split_at(MAX_PIECE - self.pending.len());
+            self.pending.extend_from_slice(fits);
+            text = rest;
+            let from = MAX_PIECE - CUT_WITHIN;
+            let space = self.pending[from..]
+                .iter()
+                .rposition(u8::is_ascii_whitespace);
+            let cut = space.map_or(MAX_PIECE, |at| from + at + 1);
+            emit(&self.pending[..cut], End::Line, sink);
+            self.pending.drain(..cut);
+        }
+        self.pending.extend_from_slice(text);
     }
 }
 
+fn emit(bytes: &[u8], end: End, sink: &mut impl FnMut(Piece<'_>)) {
+    let text = clean(bytes);
+    sink(Piece { text: &text, end });
+}
+
 /// Drops escape sequences and control characters, and replaces what is not UTF-8.
-fn clean(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+fn clean(bytes: &[u8]) -> Cow<'_, str> {
     let is_control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
-    if !bytes.iter().any(is_control) {
-        return String::from_utf8_lossy(bytes);
+    // No early exit: this way the compiler looks at many bytes at once.
+    if !bytes
+        .iter()
+        .fold(false, |found, byte| found | is_control(byte))
+    {
+        // The plain check is several times as fast as the lossy one.
+        return std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     }
     let mut kept = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -114,7 +135,8 @@ fn clean(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
             byte => kept.push(byte),
         }
     }
-    String::from_utf8_lossy(&kept).into_owned().into()
+    let text = String::from_utf8(kept);
+    Cow::Owned(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// What follows an escape sequence (ECMA-48): CSI, OSC and other strings, or two characters.
@@ -186,6 +208,32 @@ mod tests {
     fn a_line_of_a_megabyte_survives() {
         let line = vec![b'x'; 1 << 20];
         assert_eq!(pieces(&[&line, b"\n"])[0].0.len(), 1 << 20);
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_between_words() {
+        let line = b"loss=0.123456 ".repeat(MAX_PIECE / 7);
+        let all = pieces(&[&line]);
+        assert_eq!(all.len(), 3);
+        for (text, _) in &all {
+            assert!(text.len() <= MAX_PIECE && text.starts_with("loss=") && text.ends_with(' '));
+        }
+        let chunked: Vec<&[u8]> = line.chunks(1_000).collect();
+        assert_eq!(pieces(&chunked), all);
+    }
+
+    #[test]
+    fn plain_text_in_utf_16_is_still_found() {
+        let bytes: Vec<u8> = "loss=0.5\r\nloss=0.25\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        let texts: Vec<String> = pieces(&[&bytes])
+            .into_iter()
+            .map(|(text, _)| text)
+            .filter(|text| !text.is_empty())
+            .collect();
+        assert_eq!(texts, ["loss=0.5", "loss=0.25"]);
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! Docker, nothing written. `train --dry-run` prints the very value that `train` executes.
 
 pub mod identity;
+pub mod inputs;
 pub mod text;
 
 use std::path::PathBuf;
@@ -15,10 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::raw::{Inconclusive, RawConfig};
 use crate::config::{Config, duration, rules};
 use crate::context::Context;
-use crate::data::fingerprint::{Content, DataError, Fingerprint, fingerprint};
 use crate::destination::process::plan::{ProcessPlan, Request};
 use crate::error::{Error, ExitCode, Result};
-use crate::metrics::baseline::{Baseline, Comparison};
+use crate::metrics::baseline::{Baseline, Comparison, Definitions};
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
@@ -117,6 +117,8 @@ pub struct Source {
 pub struct Job {
     /// The job's name, derived from content.
     pub name: String,
+    /// What it does in the run: `train` or `validate`.
+    pub role: String,
     /// The program.
     pub entry_point: String,
     /// Content hash of the program itself.
@@ -201,6 +203,13 @@ impl Plan {
             raw,
             hyperparameters,
         } = config;
+        let Choices {
+            destination,
+            baseline: baseline_file,
+            force,
+            hyperparameters: overrides,
+        } = choices;
+        let process = inputs::destination(&root, &raw, destination.as_deref(), context)?;
         let RawConfig {
             project,
             image: _,
@@ -211,39 +220,18 @@ impl Plan {
             gates,
             baseline,
             report,
-            mut destinations,
+            destinations: _,
             deployment: _,
         } = raw;
-        let Choices {
-            destination,
-            baseline: baseline_file,
-            force,
-            hyperparameters: overrides,
-        } = choices;
-
         let mut hyperparameters = hyperparameters;
         hyperparameters.extend(overrides);
-
-        let destination = destination.unwrap_or(project.destination);
-        let settings = match destinations.swap_remove(&destination) {
-            Some(settings) => settings,
-            None if destination == "process" => crate::config::raw::Destination::default(),
-            None => return Err(unknown_destination(&destination, destinations.keys())),
-        };
-        let process = ProcessPlan::new(
-            &root,
-            &destination,
-            &settings,
-            training.requirements.as_deref(),
-            context,
-        )?;
 
         let sources = if training.source.is_empty() {
             vec![rules::folder_of(&training.entry_point)]
         } else {
             training.source
         };
-        let code = read_code(&root, sources)?;
+        let code = inputs::read_code(&root, sources)?;
         let held_out: Vec<String> = validation
             .as_ref()
             .map(|validation| validation.channels.clone())
@@ -254,10 +242,10 @@ impl Plan {
                 .cloned()
                 .collect()
         });
-        let data = read_data(&root, &data, trained_on.iter().chain(&held_out))?;
+        let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out))?;
 
         let train = JobSettings {
-            program: program_hash(&root, &training.entry_point)?,
+            program: inputs::program_hash(&root, &training.entry_point)?,
             entry_point: training.entry_point,
             channels: trained_on,
             environment: training.environment,
@@ -265,7 +253,7 @@ impl Plan {
         };
         let validate = match validation {
             Some(validation) => Some(JobSettings {
-                program: program_hash(&root, &validation.entry_point)?,
+                program: inputs::program_hash(&root, &validation.entry_point)?,
                 entry_point: validation.entry_point,
                 channels: validation.channels,
                 environment: validation.environment,
@@ -340,6 +328,7 @@ impl Plan {
             });
             Job {
                 name,
+                role: role.to_owned(),
                 entry_point: settings.entry_point,
                 program: settings.program,
                 channels: settings.channels,
@@ -358,10 +347,7 @@ impl Plan {
         });
 
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
-        let found = Baseline::load(&path).map_err(|error| {
-            Error::new(ExitCode::Config, error.to_string())
-                .hint("restore it from Git, or set it again with `mlaction baseline set`")
-        })?;
+        let found = inputs::load_baseline(&path)?;
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             mlaction: env!("CARGO_PKG_VERSION").to_owned(),
@@ -423,96 +409,11 @@ fn seconds(text: &str) -> Result<u64> {
         .map_err(|reason| Error::new(ExitCode::Config, reason))
 }
 
-fn unknown_destination<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Error {
-    let known: Vec<&str> = known.map(String::as_str).chain(["process"]).collect();
-    Error::new(ExitCode::Usage, format!("there is no destination `{name}`")).hint(format!(
-        "mlaction.toml has {}",
-        crate::config::problem::one_of(known)
-    ))
-}
-
-/// Wraps an error of reading data or code.
-pub(crate) fn data_error(error: &DataError) -> Error {
-    Error::new(ExitCode::Data, error.to_string())
-}
-
-fn read_code(root: &std::path::Path, sources: Vec<String>) -> Result<Code> {
-    let sources = sources
-        .into_iter()
-        .map(|path| {
-            let Fingerprint {
-                hash, files, bytes, ..
-            } = fingerprint(&root.join(&path), Content::Code)
-                .map_err(|error| data_error(&error))?;
-            Ok(Source {
-                path,
-                fingerprint: hash,
-                files,
-                bytes,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let fingerprint = identity::combined(
-        sources
-            .iter()
-            .map(|source| (source.path.as_str(), source.fingerprint.as_str())),
-    );
-    Ok(Code {
-        sources,
-        fingerprint,
-    })
-}
-
-fn program_hash(root: &std::path::Path, program: &str) -> Result<String> {
-    Ok(fingerprint(&root.join(program), Content::Code)
-        .map_err(|error| data_error(&error))?
-        .hash)
-}
-
-fn read_data<'a>(
-    root: &std::path::Path,
-    data: &IndexMap<String, crate::config::raw::Channel>,
-    channels: impl Iterator<Item = &'a String>,
-) -> Result<Vec<DataSource>> {
-    let mut sources: Vec<DataSource> = Vec::new();
-    for channel in channels {
-        let Some(settings) = data.get(channel) else {
-            continue;
-        };
-        if sources.iter().any(|source| source.channel == *channel) {
-            continue;
-        }
-        let path = root.join(&settings.path);
-        let Fingerprint {
-            hash, files, bytes, ..
-        } = fingerprint(&path, Content::Data).map_err(|error| {
-            let error = data_error(&error);
-            let pointer = root.join(format!("{}.dvc", settings.path.trim_end_matches('/')));
-            match pointer.is_file() && !path.exists() {
-                true => error.hint(format!("DVC tracks it: `dvc pull {}`", settings.path)),
-                false => error,
-            }
-        })?;
-        sources.push(DataSource {
-            channel: channel.clone(),
-            path: settings.path.clone(),
-            fingerprint: hash,
-            files,
-            bytes,
-        });
-    }
-    Ok(sources)
-}
-
 impl Plan {
-    /// Regular expressions by metric, for metrics from log lines.
+    /// How metrics are read from log lines.
     #[must_use]
-    pub fn definitions(&self) -> IndexMap<String, String> {
-        self.metrics
-            .definitions
-            .iter()
-            .map(|definition| (definition.name.clone(), definition.regex.clone()))
-            .collect()
+    pub fn definitions(&self) -> Definitions {
+        Definitions::new(&self.metrics.definitions, &self.metrics.presets)
     }
 
     /// Content hash of the program whose `metrics.json` counts.
@@ -526,7 +427,7 @@ impl Plan {
     pub fn comparison<'a>(
         &'a self,
         held_out: &'a IndexMap<String, String>,
-        definitions: &'a IndexMap<String, String>,
+        definitions: &'a Definitions,
     ) -> Comparison<'a> {
         Comparison {
             baseline: self.baseline.found.as_ref(),

@@ -228,8 +228,8 @@ fn note(left_out: &mut Vec<String>, count: usize, what: &str) {
 fn tone(status: Status) -> &'static str {
     match status {
         Status::Passed => "good",
-        Status::Inconclusive | Status::Stopped => "unsure",
-        Status::GateFailed | Status::JobFailed | Status::TimedOut => "bad",
+        Status::Inconclusive | Status::Stopped | Status::Cancelled => "unsure",
+        Status::GateFailed | Status::BuildFailed | Status::JobFailed | Status::TimedOut => "bad",
     }
 }
 

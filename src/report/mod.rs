@@ -88,12 +88,16 @@ pub enum Status {
     Inconclusive,
     /// Trained and validated; at least one gate failed.
     GateFailed,
+    /// The Python environment or the image could not be made.
+    BuildFailed,
     /// A job ended with an error.
     JobFailed,
     /// A job was stopped before its end.
     Stopped,
     /// A job ran longer than it may.
     TimedOut,
+    /// The user stopped the run.
+    Cancelled,
 }
 
 impl Status {
@@ -102,7 +106,11 @@ impl Status {
     pub fn is_judged(self) -> bool {
         match self {
             Self::Passed | Self::Inconclusive | Self::GateFailed => true,
-            Self::JobFailed | Self::Stopped | Self::TimedOut => false,
+            Self::BuildFailed
+            | Self::JobFailed
+            | Self::Stopped
+            | Self::TimedOut
+            | Self::Cancelled => false,
         }
     }
 }

@@ -17,6 +17,11 @@ fn number(text: &str) -> Number {
     Number::parse(text).unwrap()
 }
 
+/// A difference without the dust of floats, as gates make it.
+fn tidy(number: f64) -> f64 {
+    format!("{number:.11e}").parse().unwrap()
+}
+
 fn strings(pairs: &[(&str, &str)]) -> IndexMap<String, String> {
     pairs
         .iter()
@@ -43,7 +48,7 @@ fn row(
 ) -> MetricRow {
     let (value, baseline) = (number(value), baseline.map(number));
     let change = baseline.as_ref().map(|baseline| {
-        let absolute = crate::metrics::gate::tidy(value.value() - baseline.value());
+        let absolute = tidy(value.value() - baseline.value());
         Change {
             absolute,
             relative: Some(absolute / baseline.value().abs()),

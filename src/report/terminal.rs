@@ -96,8 +96,8 @@ impl Screen<'_> {
         let report = self.report;
         let style = match report.status {
             Status::Passed => GOOD,
-            Status::Inconclusive | Status::Stopped => UNSURE,
-            Status::GateFailed | Status::JobFailed | Status::TimedOut => BAD,
+            Status::Inconclusive | Status::Stopped | Status::Cancelled => UNSURE,
+            Status::GateFailed | Status::BuildFailed | Status::JobFailed | Status::TimedOut => BAD,
         };
         let words = format!(
             "{} {}: {}",

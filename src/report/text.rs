@@ -10,9 +10,11 @@ pub fn status(status: Status) -> (&'static str, &'static str) {
         Status::Passed => ("✅", "passed"),
         Status::Inconclusive => ("⚠️", "passed, with gates that could not be decided"),
         Status::GateFailed => ("❌", "a gate failed"),
+        Status::BuildFailed => ("❌", "the environment could not be made"),
         Status::JobFailed => ("❌", "the job failed"),
         Status::Stopped => ("🛑", "stopped"),
         Status::TimedOut => ("⏱️", "timed out"),
+        Status::Cancelled => ("🛑", "cancelled"),
     }
 }
 
@@ -22,8 +24,8 @@ pub fn mark(status: Status) -> &'static str {
     match status {
         Status::Passed => "✓",
         Status::Inconclusive => "?",
-        Status::GateFailed | Status::JobFailed | Status::TimedOut => "✗",
-        Status::Stopped => "■",
+        Status::GateFailed | Status::BuildFailed | Status::JobFailed | Status::TimedOut => "✗",
+        Status::Stopped | Status::Cancelled => "■",
     }
 }
 

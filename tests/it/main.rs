@@ -1,4 +1,14 @@
 //! Black-box tests: they drive the real binary in a clean environment.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod init;
+mod logs;
+mod metrics;
 mod project;
+mod reference;
+mod template;
 mod train;

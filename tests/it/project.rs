@@ -68,6 +68,13 @@ impl Project {
         project
     }
 
+    /// A folder with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -86,13 +93,7 @@ impl Project {
 
     /// The binary with a clean environment, in the project.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mlaction"));
-        command.args(arguments).current_dir(self.path()).env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-            .env("HOME", self.path())
-            .env("SECRET_TOKEN", "hunter2");
-        command
+        mlaction(self.path(), arguments)
     }
 
     /// Runs the binary and holds it to an exit code.
@@ -117,6 +118,15 @@ impl Project {
             .flatten();
         entries.map(|entry| entry.unwrap().path()).collect()
     }
+}
+
+/// The binary in a folder, with nothing of this machine's environment but `PATH`.
+pub(crate) fn mlaction(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mlaction"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("HOME", folder).env("SECRET_TOKEN", "hunter2");
+    command
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

@@ -1,7 +1,7 @@
 //! The Python virtual environment: made once per requirements file and interpreter, reused after.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::plan::PythonEnvironment;
 use crate::context::Context;
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::talk::Step;
 
 /// Written last: an environment without it was interrupted while it was made.
 const READY: &str = ".mlaction-ready";
@@ -37,13 +38,14 @@ pub async fn ensure(
     context: &Context,
     log: &Path,
     interrupts: &mut Interrupts,
-) -> Result<bool> {
+    step: &Step,
+) -> Result<()> {
     let (Some(requirements), Some(folder)) = (&environment.requirements, &environment.folder)
     else {
-        return Ok(false);
+        return Ok(());
     };
     if is_ready(folder) {
-        return Ok(false);
+        return Ok(());
     }
     let parent = folder.parent().unwrap_or(folder);
     std::fs::create_dir_all(parent).doing(|| format!("cannot create `{}`", parent.display()))?;
@@ -56,7 +58,7 @@ pub async fn ensure(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     if is_ready(folder) {
-        return Ok(false);
+        return Ok(());
     }
     if folder.exists() {
         std::fs::remove_dir_all(folder)
@@ -98,13 +100,30 @@ pub async fn ensure(
         None => [environment.python.clone(), python.clone()],
     };
     for (program, arguments) in programs.iter().zip(&steps) {
-        run(program, arguments, log, interrupts).await?;
+        run(program, arguments, log, interrupts, step).await?;
     }
     let ready = folder.join(READY);
     File::create(&ready)
         .and_then(|mut file| file.write_all(b"1\n"))
         .doing(|| format!("cannot write `{}`", ready.display()))?;
-    Ok(true)
+    Ok(())
+}
+
+/// Shows what the installer has written since the last look.
+fn show(log: &Path, shown: &mut u64, step: &Step) {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(*shown))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    // NOTE: a log that cannot be read now is reported when the installer fails.
+    let bytes = read().unwrap_or_default();
+    *shown += bytes.len() as u64;
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        step.detail(&crate::report::text::plain(line));
+    }
 }
 
 fn cancelled() -> Error {
@@ -119,6 +138,7 @@ async fn run(
     arguments: &[&str],
     log: &Path,
     interrupts: &mut Interrupts,
+    step: &Step,
 ) -> Result<()> {
     let output = File::options()
         .create(true)
@@ -145,9 +165,14 @@ async fn run(
     })?
     .spawn()
     .map_err(|cause| failed(format!("`{program}` does not start: {cause}")))?;
+    // NOTE: `wait` would close the pipe, and the supervisor would take us for dead.
+    let _alive = child.stdin.take();
     let deadline = tokio::time::Instant::now() + INSTALL_DEADLINE;
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    let mut shown = log.metadata().map_or(0, |meta| meta.len());
     let status = loop {
         tokio::select! {
+            _ = tick.tick() => show(log, &mut shown, step),
             status = child.wait() => break status.map_err(|cause| failed(cause.to_string()))?,
             () = tokio::time::sleep_until(deadline) => {
                 super::stop(&mut child).await;
@@ -162,16 +187,8 @@ async fn run(
     if status.success() {
         return Ok(());
     }
-    let tail = crate::record::tail(log, 12);
-    let hint = if tail.iter().any(|line| line.contains("ensurepip")) {
-        "Debian ships venv apart: `apt-get install python3-venv`".to_owned()
-    } else {
-        format!("the whole output is in {}", log.display())
-    };
     Err(failed(format!(
-        "`{program} {}` ended with {status}\n  {}",
-        arguments.join(" "),
-        tail.join("\n  ")
-    ))
-    .hint(hint))
+        "`{program} {}` ended with {status}",
+        arguments.join(" ")
+    )))
 }

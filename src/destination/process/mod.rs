@@ -22,7 +22,8 @@ use super::{Artifacts, Destination, JobState, PollError, Stop};
 use crate::data::archive;
 use crate::data::fingerprint::{Content, fingerprint};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
-use crate::plan::{data_error, identity};
+use crate::plan::identity;
+use crate::plan::inputs::data_error;
 use crate::report::ModelInfo;
 use plan::Request;
 

@@ -2,9 +2,12 @@
 //!
 //! The parent holds the other end of standard input. When that end closes, the parent is gone,
 //! and the command's process group is stopped: SIGTERM, the grace, SIGKILL. The supervisor is a
-//! subreaper, so that what detached itself from the group comes to it and ends too.
+//! subreaper, so that what detached itself from the group comes to it and ends too. When the
+//! supervisor itself is killed, the kernel kills the command: it asked for that before it began.
 
 use std::fmt;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -13,6 +16,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
@@ -20,6 +24,9 @@ use crate::error::{Error, ExitCode, IoContext as _, Result};
 
 /// How long a job may take to save when mlaction itself is gone.
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// Locked by the supervisor, beside its record, as long as its command may run.
+const LOCK: &str = "supervisor.lock";
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,20 +80,20 @@ impl fmt::Display for Exit {
 /// # Errors
 /// The record cannot be written, or signals cannot be caught.
 pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path>) -> Result<u8> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Err(Error::new(
-            ExitCode::Usage,
-            "there is no command to supervise",
-        ));
-    };
+    let _lock = record.map(lock).transpose()?;
     // NOTE: where the kernel does not know subreapers, the process group alone must do.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let mut terminate =
         signal(SignalKind::terminate()).doing(|| "cannot catch SIGTERM".to_owned())?;
     let mut interrupt =
         signal(SignalKind::interrupt()).doing(|| "cannot catch SIGINT".to_owned())?;
-    let mut job = std::process::Command::new(program);
-    job.args(arguments).stdin(Stdio::null()).process_group(0);
+    let own = std::env::current_exe().doing(|| "cannot find mlaction's own program".to_owned())?;
+    let mut job = std::process::Command::new(own);
+    job.arg("become")
+        .arg(std::process::id().to_string())
+        .arg("--")
+        .args(command);
+    job.stdin(Stdio::null()).process_group(0);
     let exit = match tokio::process::Command::from(job).spawn() {
         Ok(mut child) => {
             let group = child
@@ -99,16 +106,14 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
                     let _ = kill_process_group(group, signal);
                 }
             };
-            let mut parent = tokio::io::stdin();
-            let mut parent_is_there = true;
+            let mut parent = parent()?;
             let mut deadline: Option<Instant> = None;
-            let mut byte = [0];
             let status = loop {
                 let due = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
                 tokio::select! {
                     status = child.wait() => break status,
-                    _ = parent.read(&mut byte), if parent_is_there => {
-                        parent_is_there = false;
+                    () = gone(&mut parent) => {
+                        parent = None;
                         to_group(Signal::TERM);
                         deadline = Some(Instant::now() + grace.min(ORPHAN_GRACE));
                     }
@@ -131,7 +136,7 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
         Err(error) => Exit {
             code: None,
             signal: None,
-            not_started: Some(format!("`{program}`: {error}")),
+            not_started: Some(error.to_string()),
         },
     };
     if let Some(record) = record {
@@ -141,6 +146,63 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
         .code
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(1))
+}
+
+/// The parent's end of standard input; nothing when standard input is no pipe.
+///
+/// NOTE: not `tokio::io::stdin()`, whose read blocks a thread that the runtime waits for at its end.
+fn parent() -> Result<Option<Receiver>> {
+    let stdin = rustix::io::dup(std::io::stdin()).doing(|| "cannot watch mlaction".to_owned())?;
+    match Receiver::from_owned_fd(stdin) {
+        Ok(pipe) => Ok(Some(pipe)),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+        Err(error) => Err(error).doing(|| "cannot watch mlaction".to_owned()),
+    }
+}
+
+/// Returns when the parent has closed its end.
+async fn gone(parent: &mut Option<Receiver>) {
+    match parent {
+        Some(pipe) => while pipe.read_u8().await.is_ok() {},
+        None => std::future::pending().await,
+    }
+}
+
+/// Becomes the command, once the kernel has promised to kill it when the supervisor is gone.
+///
+/// # Errors
+/// The supervisor is gone already, or the command cannot be started; otherwise it never returns.
+pub fn become_command(supervisor: u32, command: &[String]) -> Result<u8> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Error::new(ExitCode::Usage, "there is no command to become"));
+    };
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .doing(|| "cannot tie the job to its supervisor".to_owned())?;
+    if std::os::unix::process::parent_id() != supervisor {
+        return Err(Error::new(
+            ExitCode::Internal,
+            "the job's supervisor is gone",
+        ));
+    }
+    let error = std::process::Command::new(program).args(arguments).exec();
+    Err(Error::new(ExitCode::Internal, format!("cannot start `{program}`")).because(error))
+}
+
+fn lock(record: &Path) -> Result<File> {
+    let path = record.with_file_name(LOCK);
+    let what = || format!("cannot lock `{}`", path.display());
+    let file = File::create(&path).doing(what)?;
+    file.lock().doing(what)?;
+    Ok(file)
+}
+
+/// Waits until no supervisor works in a run's folder: one that lost its mlaction ends within
+/// [`ORPHAN_GRACE`].
+pub fn wait_for_end(run: &Path) {
+    if let Ok(file) = File::open(run.join(LOCK)) {
+        // NOTE: the kernel lets go of the lock when the supervisor ends, however it ends.
+        let _ = file.lock();
+    }
 }
 
 fn write(path: &Path, exit: &Exit) -> Result<()> {

@@ -1,0 +1,38 @@
+//! `check`: everything about a project that can be known offline, all mistakes at once.
+
+use std::path::Path;
+
+use super::{color, print};
+use crate::config::{self, Config};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::plan::inputs;
+
+pub(super) fn run(root: &Path) -> Result<u8> {
+    let config = config::load(root, color())?;
+    let mistakes = mistakes(&config, &Context::read(root));
+    match mistakes.as_slice() {
+        [] => print(&format!("{}: no mistakes found\n", config.raw.project.name)),
+        [only] => Err(only.clone()),
+        [first, ..] => {
+            let texts: Vec<String> = mistakes.iter().map(Error::render).collect();
+            Err(
+                Error::new(first.exit_code(), format!("{} problems", mistakes.len()))
+                    .rendered(texts.join("\n")),
+            )
+        }
+    }
+}
+
+/// What is wrong outside of the file itself.
+fn mistakes(config: &Config, context: &Context) -> Vec<Error> {
+    let Config { root, raw, .. } = config;
+    let mut mistakes: Vec<Error> = raw
+        .data
+        .values()
+        .filter_map(|channel| inputs::missing_data(root, &channel.path))
+        .collect();
+    mistakes.extend(inputs::load_baseline(&root.join(&raw.baseline.path)).err());
+    mistakes.extend(inputs::destination(root, raw, None, context).err());
+    mistakes
+}

@@ -1,0 +1,135 @@
+//! What the plan reads: data, code, baseline, and what the destination needs of this machine.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::{Code, Source, identity};
+use crate::config::problem::one_of;
+use crate::config::raw::{Channel, Destination, RawConfig};
+use crate::context::Context;
+use crate::data::fingerprint::{Content, DataError, Fingerprint, fingerprint};
+use crate::destination::process::plan::ProcessPlan;
+use crate::error::{Error, ExitCode, Result};
+use crate::metrics::baseline::Baseline;
+use crate::report::DataSource;
+
+/// The place where jobs run: the one that was asked for, or the config's.
+///
+/// # Errors
+/// There is no such destination, or what it needs is not on this machine.
+pub fn destination(
+    root: &Path,
+    raw: &RawConfig,
+    asked: Option<&str>,
+    context: &Context,
+) -> Result<ProcessPlan> {
+    let name = asked.unwrap_or(&raw.project.destination);
+    let default = Destination::default();
+    let settings = match raw.destinations.get(name) {
+        Some(settings) => settings,
+        None if name == "process" => &default,
+        None => {
+            let known = raw.destinations.keys().map(String::as_str);
+            let hint = format!("mlaction.toml has {}", one_of(known.chain(["process"])));
+            let error = Error::new(ExitCode::Usage, format!("there is no destination `{name}`"));
+            return Err(error.hint(hint));
+        }
+    };
+    let requirements = raw.training.requirements.as_deref();
+    ProcessPlan::new(root, name, settings, requirements, context)
+}
+
+/// Reads the baseline, when there is one.
+///
+/// # Errors
+/// The file is there and cannot be used.
+pub fn load_baseline(path: &Path) -> Result<Option<Baseline>> {
+    Baseline::load(path).map_err(|error| {
+        Error::new(ExitCode::Config, error.to_string())
+            .hint("restore it from Git, or set it again with `mlaction baseline set`")
+    })
+}
+
+/// What to say about data that is not there.
+#[must_use]
+pub fn missing_data(root: &Path, path: &str) -> Option<Error> {
+    if root.join(path).exists() {
+        return None;
+    }
+    let error = Error::new(ExitCode::Data, format!("there is no data at `{path}`"));
+    let pointer = format!("{}.dvc", path.trim_end_matches('/'));
+    Some(match root.join(&pointer).is_file() {
+        true => error.hint(format!("DVC tracks it: `dvc pull {pointer}`")),
+        false => error.hint("`path` in [data] is relative to mlaction.toml"),
+    })
+}
+
+/// Wraps an error of reading data or code.
+pub(crate) fn data_error(error: &DataError) -> Error {
+    Error::new(ExitCode::Data, error.to_string())
+}
+
+pub(super) fn read_code(root: &Path, sources: Vec<String>) -> Result<Code> {
+    let sources = sources
+        .into_iter()
+        .map(|path| {
+            let Fingerprint {
+                hash, files, bytes, ..
+            } = fingerprint(&root.join(&path), Content::Code)
+                .map_err(|error| data_error(&error))?;
+            Ok(Source {
+                path,
+                fingerprint: hash,
+                files,
+                bytes,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let fingerprint = identity::combined(
+        sources
+            .iter()
+            .map(|source| (source.path.as_str(), source.fingerprint.as_str())),
+    );
+    Ok(Code {
+        sources,
+        fingerprint,
+    })
+}
+
+pub(super) fn program_hash(root: &Path, program: &str) -> Result<String> {
+    Ok(fingerprint(&root.join(program), Content::Code)
+        .map_err(|error| data_error(&error))?
+        .hash)
+}
+
+pub(super) fn read_data<'a>(
+    root: &Path,
+    data: &IndexMap<String, Channel>,
+    channels: impl Iterator<Item = &'a String>,
+) -> Result<Vec<DataSource>> {
+    let mut sources: Vec<DataSource> = Vec::new();
+    for channel in channels {
+        let Some(settings) = data.get(channel) else {
+            continue;
+        };
+        if sources.iter().any(|source| source.channel == *channel) {
+            continue;
+        }
+        if let Some(error) = missing_data(root, &settings.path) {
+            return Err(error);
+        }
+        let Fingerprint {
+            hash, files, bytes, ..
+        } = fingerprint(&root.join(&settings.path), Content::Data)
+            .map_err(|error| data_error(&error))?;
+        sources.push(DataSource {
+            channel: channel.clone(),
+            path: settings.path.clone(),
+            fingerprint: hash,
+            files,
+            bytes,
+        });
+    }
+    Ok(sources)
+}

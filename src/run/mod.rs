@@ -1,0 +1,243 @@
+//! A run: execute the plan's jobs, measure, judge, report.
+
+mod hint;
+mod job;
+pub mod measured;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::destination::process::environment;
+use crate::destination::watch::{Interrupts, Outcome};
+use crate::error::{ExitCode, IoContext as _, Result};
+use crate::plan::{Job, Plan};
+use crate::record::{self, Phase, Record};
+use crate::report::{Report, Status, html, json, markdown};
+use crate::talk::{Talk, always};
+use measured::{Failure, Measured};
+
+/// A run's report, and the folder of its record.
+#[derive(Debug)]
+pub struct Reported {
+    /// The report.
+    pub report: Report,
+    /// `.mlaction/runs/RUN`.
+    pub folder: PathBuf,
+}
+
+/// Runs a plan, or takes the finished run that the plan names; then judges it by the plan's
+/// gates and baseline, and writes the report into the record.
+///
+/// # Errors
+/// What is no result of a job: a full disk, an environment that cannot be written, a gate on a
+/// metric that does not exist.
+pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported> {
+    let folder = match &plan.reuse {
+        Some(reuse) => {
+            talk.say(&format!(
+                "same inputs, same code: result of run {} reused (`--force` trains again)",
+                reuse.run
+            ));
+            record::runs_dir(&plan.root).join(&reuse.run)
+        }
+        None => execute(plan, context, talk).await?,
+    };
+    let measured: Measured = record::read_json(&folder, record::METRICS)?;
+    let report = measured.report(&record::load_plan(&folder)?, plan, &folder)?;
+    write_faces(&folder, &report)?;
+    Ok(Reported { report, folder })
+}
+
+fn write_faces(folder: &Path, report: &Report) -> Result<()> {
+    record::write(folder, record::REPORT, &json::render(report)?)?;
+    record::write(folder, record::REPORT_MARKDOWN, &markdown::render(report))?;
+    record::write(folder, record::REPORT_HTML, &html::render(report)?)
+}
+
+/// Executes the jobs and leaves what they gave in the record.
+async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf> {
+    let mut record = Record::create(plan)?;
+    let mut measured = Measured::default();
+    let ended = jobs(plan, context, &record, &mut measured, talk).await;
+    let phase = match &ended {
+        Ok(()) if measured.failure.is_none() => Phase::Complete {
+            finished_at: Timestamp::now(),
+        },
+        Ok(()) => Phase::Ended {
+            reason: measured.reason(),
+        },
+        Err(error) => Phase::Ended {
+            reason: error.to_string(),
+        },
+    };
+    record.write_json(record::METRICS, &measured)?;
+    if measured.failure.is_none() && ended.is_ok() {
+        record.clean()?;
+    }
+    record.enter(phase)?;
+    ended.map(|()| record.folder().to_path_buf())
+}
+
+/// Environment, training, validation, in this order; the first failure ends the run.
+async fn jobs(
+    plan: &Plan,
+    context: &Context,
+    record: &Record,
+    measured: &mut Measured,
+    talk: &Talk,
+) -> Result<()> {
+    let mut interrupts = interrupts()?;
+    if !prepare(plan, context, record, measured, &mut interrupts, talk).await? {
+        return Ok(());
+    }
+    let mut results = job::Results::new(plan)?;
+    for (name, job) in [
+        ("train", Some(&plan.training)),
+        ("validate", plan.validation.as_ref()),
+    ] {
+        let Some(job) = job else { continue };
+        let started = Instant::now();
+        let step = talk.step(name);
+        let outcome = job::follow(plan, job, record, &mut interrupts, &mut results, &step).await?;
+        measured.phase(name, started.elapsed());
+        measured.failure = failure(
+            name,
+            job,
+            outcome,
+            name == "train" && plan.validation.is_some() && results.model.is_none(),
+        );
+        step.end(&match &measured.failure {
+            None => format!(
+                "done in {}",
+                crate::config::duration::display(started.elapsed())
+            ),
+            Some(failure) => failure.reason.clone(),
+        });
+        if measured.failure.is_some() {
+            break;
+        }
+    }
+    results.store(measured);
+    Ok(())
+}
+
+/// Makes the Python environment; says whether the jobs can start.
+async fn prepare(
+    plan: &Plan,
+    context: &Context,
+    record: &Record,
+    measured: &mut Measured,
+    interrupts: &mut Interrupts,
+    talk: &Talk,
+) -> Result<bool> {
+    let environment = &plan.destination.environment;
+    if environment
+        .folder
+        .as_deref()
+        .is_none_or(environment::is_ready)
+    {
+        return Ok(true);
+    }
+    let started = Instant::now();
+    let step = talk.step("environment");
+    let log = record.folder().join(record::LOG);
+    let made = environment::ensure(environment, context, &log, interrupts, &step).await;
+    measured.phase("environment", started.elapsed());
+    match made {
+        Ok(()) => {
+            step.end(&format!(
+                "ready after {}",
+                crate::config::duration::display(started.elapsed())
+            ));
+            Ok(true)
+        }
+        Err(error) if matches!(error.exit_code(), ExitCode::Build | ExitCode::Cancelled) => {
+            step.end(&error.to_string());
+            measured.failure = Some(Failure {
+                status: if error.exit_code() == ExitCode::Build {
+                    Status::BuildFailed
+                } else {
+                    Status::Cancelled
+                },
+                reason: error.to_string(),
+                hint: error.advice().map(str::to_owned),
+            });
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn failure(name: &str, job: &Job, outcome: Outcome, lacks_model: bool) -> Option<Failure> {
+    let (status, reason) = match outcome {
+        Outcome::Succeeded if lacks_model => (
+            Status::JobFailed,
+            "training ended without writing a model".to_owned(),
+        ),
+        Outcome::Succeeded => return None,
+        Outcome::Failed { reason } => (Status::JobFailed, format!("{name} failed: {reason}")),
+        Outcome::Stopped { reason } => (Status::Stopped, format!("{name} was stopped: {reason}")),
+        Outcome::TimedOut => {
+            let limit = Duration::from_secs(job.max_runtime_seconds);
+            (
+                Status::TimedOut,
+                format!(
+                    "{name} ran longer than {}",
+                    crate::config::duration::display(limit)
+                ),
+            )
+        }
+        Outcome::Cancelled => (
+            Status::Cancelled,
+            format!("cancelled during {name}; the job was stopped"),
+        ),
+    };
+    Some(Failure {
+        status,
+        reason,
+        hint: None,
+    })
+}
+
+/// Counts SIGINT and SIGTERM.
+fn interrupts() -> Result<Interrupts> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, receiver) = tokio::sync::watch::channel(0);
+    let mut interrupt =
+        signal(SignalKind::interrupt()).doing(|| "cannot catch SIGINT".to_owned())?;
+    let mut terminate =
+        signal(SignalKind::terminate()).doing(|| "cannot catch SIGTERM".to_owned())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            sender.send_modify(|count| *count += 1);
+            always("stopping the job; once more to kill it");
+        }
+    });
+    Ok(receiver)
+}
+
+/// The exit code that a report's status stands for.
+#[must_use]
+pub fn exit_code(plan: &Plan, status: Status) -> ExitCode {
+    match status {
+        Status::Passed => ExitCode::Ok,
+        Status::Inconclusive
+            if plan.report.inconclusive == crate::config::raw::Inconclusive::Pass =>
+        {
+            ExitCode::Ok
+        }
+        Status::Inconclusive | Status::GateFailed => ExitCode::GateFailed,
+        Status::BuildFailed => ExitCode::Build,
+        Status::JobFailed => ExitCode::JobFailed,
+        Status::Stopped => ExitCode::JobStopped,
+        Status::TimedOut => ExitCode::TimedOut,
+        Status::Cancelled => ExitCode::Cancelled,
+    }
+}

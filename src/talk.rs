@@ -1,0 +1,140 @@
+//! What mlaction says while it works, on standard error: bars on a terminal, plain lines in a
+//! pipe, nothing when it is asked to be quiet.
+
+use std::borrow::Cow;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Volume {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// The voice of one command.
+#[derive(Debug, Clone, Copy)]
+pub struct Talk {
+    volume: Volume,
+    /// Whether standard error is a terminal that can redraw a line.
+    redraws: bool,
+}
+
+impl Talk {
+    /// A voice for this process's standard error.
+    #[must_use]
+    pub fn new(quiet: bool, verbose: bool) -> Self {
+        let volume = match (quiet, verbose) {
+            (true, _) => Volume::Quiet,
+            (false, true) => Volume::Verbose,
+            (false, false) => Volume::Normal,
+        };
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            volume,
+            redraws: std::io::stderr().is_terminal() && !dumb,
+        }
+    }
+
+    /// Says something worth knowing.
+    pub fn say(&self, text: &str) {
+        if self.volume >= Volume::Normal {
+            line(text);
+        }
+    }
+
+    /// Says something for those who asked for more.
+    pub fn detail(&self, text: &str) {
+        if self.volume >= Volume::Verbose {
+            line(text);
+        }
+    }
+
+    /// Starts a step that takes a while.
+    #[must_use]
+    pub fn step(&self, name: &str) -> Step {
+        let bar = if self.redraws && self.volume >= Volume::Normal {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(style());
+            bar.set_prefix(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            Some(bar)
+        } else {
+            self.say(&format!("{name} …"));
+            None
+        };
+        Step {
+            talk: *self,
+            name: name.to_owned(),
+            bar,
+        }
+    }
+}
+
+/// Says something whatever was asked for: somebody waits at the keyboard for it.
+pub fn always(text: &str) {
+    line(text);
+}
+
+fn line(text: &str) {
+    // NOTE: there is nowhere left to report that standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn style() -> ProgressStyle {
+    let template = "{spinner:.cyan} {prefix:.bold} {elapsed} {wide_msg:.dim}";
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// A step under way.
+#[derive(Debug)]
+pub struct Step {
+    talk: Talk,
+    name: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Step {
+    /// A line of the job's own output.
+    pub fn output(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(format!("  {text}")),
+            None => self.talk.say(&format!("  {text}")),
+        }
+    }
+
+    /// What the step does just now; a terminal shows it, a pipe does not get it.
+    pub fn now(&self, text: impl Into<Cow<'static, str>>) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+        }
+    }
+
+    /// A line of an installer: shown in passing, or printed for those who asked for more.
+    pub fn detail(&self, text: &str) {
+        if self.talk.volume >= Volume::Verbose {
+            self.output(text);
+        } else {
+            self.now(text.to_owned());
+        }
+    }
+
+    /// The step has ended.
+    pub fn end(self, how: &str) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        self.talk.say(&format!("{}: {how}", self.name));
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

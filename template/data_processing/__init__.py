@@ -1,0 +1,1 @@
+"""From files to features: reading, cleaning, exploring and preprocessing the data."""
