@@ -238,6 +238,8 @@ pub enum Format {
     Terminal,
     /// For a pull request.
     Markdown,
+    /// A page for a browser: one file, nothing loaded from elsewhere.
+    Html,
     /// For programs.
     Json,
 }

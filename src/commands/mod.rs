@@ -93,6 +93,15 @@ pub(crate) fn print(text: &str) -> Result<u8> {
     }
 }
 
+/// The report as standard output shows it: in colour and in the terminal's width, if it is one.
+pub(crate) fn screen(report: &crate::report::Report) -> String {
+    let out = std::io::stdout();
+    let width = rustix::termios::tcgetwinsize(&out).map(|size| usize::from(size.ws_col));
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let width = width.ok().filter(|columns| *columns > 0);
+    crate::report::terminal::render(report, out.is_terminal() && !no_color, width)
+}
+
 pub(crate) fn color() -> bool {
     std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::print;
+use super::{print, screen};
 use crate::cli::Format;
 use crate::config::problem::did_you_mean;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::record::{self, Phase};
-use crate::report::{Report, markdown, terminal};
+use crate::report::{Report, html, json, markdown};
 
 /// Lists the runs, oldest first.
 pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
@@ -81,12 +81,10 @@ pub(super) fn load(folder: &Path) -> Result<Report> {
 pub(super) fn report(root: &Path, run: Option<String>, format: Format) -> Result<u8> {
     let report = load(&folder(root, run)?)?;
     print(&match format {
-        Format::Terminal => terminal::render(&report),
+        Format::Terminal => screen(&report),
         Format::Markdown => markdown::render(&report),
-        Format::Json => {
-            serde_json::to_string_pretty(&report).doing(|| "cannot write the report".to_owned())?
-                + "\n"
-        }
+        Format::Html => html::render(&report)?,
+        Format::Json => json::render(&report)?,
     })
 }
 

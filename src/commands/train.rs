@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use super::{color, print, runtime, to_json};
+use super::{color, print, runtime, screen, to_json};
 use crate::cli;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::{Choices, Plan, text};
 use crate::record;
-use crate::report::terminal;
 use crate::run::{self, Reported};
 use crate::talk::Talk;
 
@@ -56,7 +55,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     print(&if json {
         to_json(&report)?
     } else {
-        terminal::render(&report)
+        screen(&report)
     })?;
     talk.say(&format!(
         "report: {}",

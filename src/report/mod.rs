@@ -3,9 +3,20 @@
 //! [`Report`] is what a run has to say. Its JSON face is the value itself; Markdown, HTML and
 //! the terminal are renderers without decisions of their own. All text in it is untrusted.
 
+pub mod chart;
+pub mod curves;
+pub mod html;
+pub mod json;
 pub mod markdown;
+pub mod mermaid;
+mod tables;
 pub mod terminal;
 pub mod text;
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+pub(crate) mod sample;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -87,6 +98,21 @@ pub enum Status {
     TimedOut,
     /// The user stopped the run.
     Cancelled,
+}
+
+impl Status {
+    /// Whether the run came to the point where its gates were judged.
+    #[must_use]
+    pub fn is_judged(self) -> bool {
+        match self {
+            Self::Passed | Self::Inconclusive | Self::GateFailed => true,
+            Self::BuildFailed
+            | Self::JobFailed
+            | Self::Stopped
+            | Self::TimedOut
+            | Self::Cancelled => false,
+        }
+    }
 }
 
 /// One phase of a run.

@@ -15,7 +15,7 @@ use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{ExitCode, IoContext as _, Result};
 use crate::plan::{Job, Plan};
 use crate::record::{self, Phase, Record};
-use crate::report::{Report, Status, markdown};
+use crate::report::{Report, Status, html, json, markdown};
 use crate::talk::{Talk, always};
 use measured::{Failure, Measured};
 
@@ -52,10 +52,9 @@ pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported
 }
 
 fn write_faces(folder: &Path, report: &Report) -> Result<()> {
-    let json =
-        serde_json::to_string_pretty(report).doing(|| "cannot write the report".to_owned())?;
-    record::write(folder, record::REPORT, &json)?;
-    record::write(folder, record::REPORT_MARKDOWN, &markdown::render(report))
+    record::write(folder, record::REPORT, &json::render(report)?)?;
+    record::write(folder, record::REPORT_MARKDOWN, &markdown::render(report))?;
+    record::write(folder, record::REPORT_HTML, &html::render(report)?)
 }
 
 /// Executes the jobs and leaves what they gave in the record.
