@@ -285,13 +285,13 @@ fn lineage(report: &Report) -> Vec<Pair> {
     let mut pairs = Vec::new();
     if let Some(commit) = &lineage.commit {
         pairs.push(hash("commit", commit));
+        let tree = if lineage.dirty {
+            "had changes that are not in the commit"
+        } else {
+            "as committed"
+        };
+        pairs.push(pair("working tree", tree));
     }
-    let tree = if lineage.dirty {
-        "had changes that are not in the commit"
-    } else {
-        "as committed"
-    };
-    pairs.push(pair("working tree", tree));
     pairs.push(hash("content", &lineage.content_hash));
     pairs.push(hash("code", &lineage.code));
     for data in lineage.data.iter().take(LINES) {
