@@ -196,8 +196,8 @@ fn lock(record: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Waits until no supervisor works in a run's folder: one that lost its mlaction ends within
-/// [`ORPHAN_GRACE`].
+/// Waits until no supervisor works in a run's folder: one that lost its mlaction ends its job
+/// after a short grace.
 pub fn wait_for_end(run: &Path) {
     if let Ok(file) = File::open(run.join(LOCK)) {
         // NOTE: the kernel lets go of the lock when the supervisor ends, however it ends.
