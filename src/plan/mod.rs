@@ -462,14 +462,6 @@ impl Plan {
         phases: Vec<report::Phase>,
         model: Option<ModelInfo>,
     ) -> Report {
-        let environment = &self.destination.environment;
-        let mut described = IndexMap::from([("python".to_owned(), environment.python.clone())]);
-        described.extend(
-            environment
-                .key
-                .as_ref()
-                .map(|key| ("environment".to_owned(), key.clone())),
-        );
         Report {
             schema_version: report::SCHEMA_VERSION,
             run: self.run.clone(),
@@ -491,7 +483,7 @@ impl Plan {
                 content_hash: self.content_hash.clone(),
                 code: self.code.fingerprint.clone(),
                 data: self.data.clone(),
-                environment: described,
+                environment: IndexMap::new(),
                 model,
                 mlaction: self.mlaction.clone(),
             },

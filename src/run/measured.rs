@@ -27,6 +27,8 @@ pub struct Measured {
     pub metrics: MetricSet,
     /// The packed model, when there is one.
     pub model: Option<ModelInfo>,
+    /// The environment that the jobs ran in.
+    pub environment: IndexMap<String, String>,
     /// How long each phase took.
     pub phases: Vec<Phase>,
     /// Things worth knowing that are not failures.
@@ -53,6 +55,7 @@ impl Default for Measured {
             schema_version: SCHEMA_VERSION,
             metrics: MetricSet::default(),
             model: None,
+            environment: IndexMap::new(),
             phases: Vec::new(),
             warnings: Vec::new(),
             failure: None,
@@ -87,11 +90,13 @@ impl Measured {
             schema_version: _,
             metrics,
             model,
+            environment,
             phases,
             warnings,
             failure,
         } = self;
         let mut report = made.report(Status::Passed, phases, model);
+        report.lineage.environment = environment;
         let none = IndexMap::new();
         // A run that failed has no result to judge; what it reported is shown all the same.
         let gates = if failure.is_some() {

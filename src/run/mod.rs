@@ -93,6 +93,7 @@ async fn jobs(
     if !prepare(plan, context, record, measured, &mut interrupts, talk).await? {
         return Ok(());
     }
+    measured.environment = environment::describe(&plan.destination.environment);
     let mut results = job::Results::new(plan)?;
     for (name, job) in [
         ("train", Some(&plan.training)),

@@ -131,6 +131,12 @@ fn from_an_empty_folder_to_a_gate_that_fails_when_the_model_breaks() {
             == 3
     );
     assert!(first["curves"]["train_loss"]["count"].as_u64().unwrap() > 5);
+    assert!(
+        first["lineage"]["environment"]["python"]
+            .as_str()
+            .unwrap()
+            .starts_with("3.")
+    );
     let run = first["run"].as_str().unwrap();
     for file in [
         "plan.json",

@@ -79,6 +79,28 @@ fn a_failing_job_gives_its_reason_and_its_last_lines() {
 }
 
 #[test]
+fn an_environment_that_cannot_be_made_is_reported_with_the_installers_words() {
+    let project = Project::new();
+    project.replace(
+        "mlaction.toml",
+        "channels = [\"train\"]",
+        "channels = [\"train\"]\nrequirements = \"requirements.txt\"",
+    );
+    project.write("requirements.txt", "!!! not a requirement\n");
+    let report = report(&project.run(&["train", "--json"], 10));
+    assert_eq!(report["status"], "build_failed");
+    assert!(
+        report["log_tail"].to_string().contains("not a requirement"),
+        "{}",
+        report["log_tail"]
+    );
+    assert!(
+        stdout(&project.run(&["report", "--format", "markdown"], 0))
+            .contains("the environment could not be made")
+    );
+}
+
+#[test]
 fn a_gate_on_a_metric_that_is_not_there_names_those_that_are() {
     let project = Project::new();
     project.replace("mlaction.toml", "[gates.accuracy]", "[gates.acuracy]");

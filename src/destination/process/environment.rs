@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::process::Command;
 
 use super::plan::PythonEnvironment;
@@ -24,6 +25,33 @@ const INSTALL_DEADLINE: Duration = Duration::from_secs(3600);
 #[must_use]
 pub fn is_ready(folder: &Path) -> bool {
     folder.join(READY).is_file() && folder.join("bin/python").exists()
+}
+
+/// What a report says of an environment: the version of Python, and the key of its packages.
+#[must_use]
+pub fn describe(environment: &PythonEnvironment) -> IndexMap<String, String> {
+    let PythonEnvironment {
+        python,
+        requirements: _,
+        key,
+        folder,
+        ready: _,
+    } = environment;
+    // `version` in what `venv` writes, `version_info` in what uv writes.
+    let version = folder
+        .as_deref()
+        .and_then(|folder| std::fs::read_to_string(folder.join("pyvenv.cfg")).ok())
+        .and_then(|config| {
+            let line = config.lines().find(|line| line.starts_with("version"))?;
+            Some(line.split_once('=')?.1.trim().to_owned())
+        });
+    let name = || {
+        let name = Path::new(python).file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let mut described = IndexMap::from([("python".to_owned(), version.unwrap_or_else(name))]);
+    described.extend(key.clone().map(|key| ("environment".to_owned(), key)));
+    described
 }
 
 /// Makes the environment unless it is there. Installer output goes to `log`.
