@@ -23,7 +23,8 @@ demo: python ## A project from nothing to a gated report, in a temporary folder
 	"$$bin" train
 	"$$bin" baseline set
 	"$$bin" train
-	echo
+	echo "now with a model that sees one column only:"
+	"$$bin" train --quiet --set features=body_mass_g || test $$? = 30
 	echo "the project: $$place"
 
 test: $(TOOLS)/ready ## Every test

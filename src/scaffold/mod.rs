@@ -116,7 +116,7 @@ mod tests {
     fn a_folders_name_becomes_a_projects_name() {
         let name = |path: &str| name_from(Path::new(path));
         assert_eq!(
-            name("/work/churn_model 2").as_deref(),
+            name("/home/me/churn_model 2").as_deref(),
             Some("churn-model-2")
         );
         assert_eq!(name("_demo_").as_deref(), Some("demo"));

@@ -79,10 +79,19 @@ pub async fn ensure(
     std::fs::create_dir_all(parent).doing(|| format!("cannot create `{}`", parent.display()))?;
     let lock = folder.with_extension("lock");
     let guard = File::create(&lock).doing(|| format!("cannot create `{}`", lock.display()))?;
+    let deadline = tokio::time::Instant::now() + INSTALL_DEADLINE;
     while guard.try_lock().is_err() {
+        if tokio::time::Instant::now() > deadline {
+            return Err(Error::new(
+                ExitCode::Build,
+                format!("another process has held `{}` for an hour", lock.display()),
+            )
+            .hint("end that process, or remove the file when there is none"));
+        }
         if *interrupts.borrow_and_update() > 0 {
             return Err(cancelled());
         }
+        step.now("another mlaction is making the same environment");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     if is_ready(folder) {
