@@ -13,5 +13,6 @@ mod project;
 mod reference;
 mod stopping;
 mod template;
+mod toolkit;
 mod train;
 mod workflows;

@@ -7,6 +7,7 @@
 pub mod environment;
 pub mod plan;
 pub mod supervise;
+mod toolkit;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::toolkit;
 use crate::config::raw::Destination;
 use crate::context::Context;
 use crate::error::{Error, ExitCode, Result};
@@ -178,24 +179,9 @@ impl ProcessPlan {
     #[must_use]
     pub fn request(&self, job: &JobSettings<'_>) -> Request {
         let code = job.base.join("code");
-        let host = "algo-1";
-        let files = IndexMap::from([
-            (
-                "input/config/hyperparameters.json".to_owned(),
-                json!(job.hyperparameters),
-            ),
-            (
-                "input/config/inputdataconfig.json".to_owned(),
-                input_data_config(&job.inputs),
-            ),
-            (
-                "input/config/resourceconfig.json".to_owned(),
-                resource_config(host),
-            ),
-        ]);
-        let arguments = arguments(job.hyperparameters);
+        let arguments = toolkit::arguments(job.hyperparameters);
         let python = self.environment.interpreter();
-        let mut environment = toolkit_variables(job, &code, host, &arguments, &files);
+        let mut environment = toolkit::variables(job, &code, &arguments);
         environment.extend(
             job.environment
                 .iter()
@@ -211,7 +197,7 @@ impl ProcessPlan {
             code: job.sources.to_vec(),
             code_fingerprint: job.code_fingerprint.to_owned(),
             inputs: job.inputs.clone(),
-            files,
+            files: toolkit::files(job),
             environment,
             base: job.base.clone(),
         }
@@ -236,14 +222,15 @@ impl PythonEnvironment {
             });
         };
         let path = root.join(requirements);
-        let content = std::fs::read(&path).map_err(|cause| {
-            Error::new(ExitCode::Config, format!("cannot read `{requirements}`")).because(cause)
-        })?;
         let mut hasher = blake3::Hasher::new_derive_key("mlaction python environment v1");
-        hasher
-            .update(interpreter.as_bytes())
-            .update(&[0])
-            .update(&content);
+        // `python3` is often a link to the version that made the environment.
+        let resolved = python
+            .canonicalize()
+            .unwrap_or_else(|_| python.to_path_buf());
+        hasher.update(resolved.as_os_str().as_encoded_bytes());
+        for content in requirements_files(&path)? {
+            hasher.update(&[0]).update(&content);
+        }
         let key = hasher.finalize().to_hex()[..16].to_owned();
         let folder = context.cache.join("venvs").join(&key);
         let ready = super::environment::is_ready(&folder);
@@ -266,153 +253,56 @@ impl PythonEnvironment {
     }
 }
 
-/// `inputdataconfig.json` with the keys of the training containers' contract.
-fn input_data_config(inputs: &IndexMap<String, PathBuf>) -> Value {
-    let channel = json!({"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"});
-    inputs
-        .keys()
-        .map(|name| (name.clone(), channel.clone()))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
-}
-
-fn resource_config(host: &str) -> Value {
-    json!({
-        "current_host": host,
-        "current_instance_type": "local",
-        "current_group_name": "homogeneousCluster",
-        "hosts": [host],
-        "instance_groups": [{"instance_group_name": "homogeneousCluster", "instance_type": "local", "hosts": [host]}],
-        "network_interface_name": "lo",
-    })
-}
-
-/// Hyperparameters as command-line arguments, as the SageMaker training toolkit passes them.
-fn arguments(hyperparameters: &IndexMap<String, String>) -> Vec<String> {
-    let mut names: Vec<&String> = hyperparameters.keys().collect();
-    names.sort();
-    names
-        .into_iter()
-        .flat_map(|name| {
-            let dashes = if name.chars().count() == 1 { "-" } else { "--" };
-            [format!("{dashes}{name}"), hyperparameters[name].clone()]
-        })
-        .collect()
-}
-
-/// The variables of the SageMaker training toolkit (`ENVIRONMENT_VARIABLES.md` of
-/// aws/sagemaker-training-toolkit) and those that SageMaker itself sets.
-fn toolkit_variables(
-    job: &JobSettings<'_>,
-    code: &Path,
-    host: &str,
-    arguments: &[String],
-    files: &IndexMap<String, Value>,
-) -> IndexMap<String, String> {
-    let base = |part: &str| job.base.join(part).display().to_string();
-    let decoded: serde_json::Map<String, Value> = job
-        .hyperparameters
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.clone(),
-                serde_json::from_str(value).unwrap_or_else(|_| json!(value)),
+/// The content of a requirements file and of those that it includes with `-r` or `-c`.
+fn requirements_files(path: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut contents = Vec::new();
+    let mut seen: Vec<PathBuf> = vec![path.to_path_buf()];
+    let mut next = 0;
+    while let Some(path) = seen.get(next).cloned() {
+        let content = std::fs::read(&path).map_err(|cause| {
+            Error::new(
+                ExitCode::Config,
+                format!("cannot read `{}`", path.display()),
             )
-        })
-        .collect();
-    let config = |name: &str| {
-        files
-            .get(&format!("input/config/{name}.json"))
-            .cloned()
-            .unwrap_or(Value::Null)
-    };
-    let module = Path::new(job.entry_point)
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let channels: Vec<&String> = job.inputs.keys().collect();
-    let channel_dirs: serde_json::Map<String, Value> = channels
-        .iter()
-        .map(|name| ((*name).clone(), json!(base(&format!("input/data/{name}")))))
-        .collect();
-    let mut variables: IndexMap<String, String> = [
-        ("SAGEMAKER_BASE_DIR", job.base.display().to_string()),
-        ("TRAINING_JOB_NAME", job.name.to_owned()),
-        (
-            "TRAINING_JOB_ARN",
-            format!(
-                "arn:local:sagemaker:local:000000000000:training-job/{}",
-                job.name
-            ),
-        ),
-        ("PYTHONPATH", code.display().to_string()),
-        ("PYTHONUNBUFFERED", "1".to_owned()),
-        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
-        ("SM_MODEL_DIR", base("model")),
-        ("SM_INPUT_DIR", base("input")),
-        ("SM_INPUT_CONFIG_DIR", base("input/config")),
-        ("SM_OUTPUT_DIR", base("output")),
-        ("SM_OUTPUT_DATA_DIR", base("output/data")),
-        ("SM_OUTPUT_INTERMEDIATE_DIR", base("output/intermediate")),
-        ("SM_CHANNELS", json!(channels).to_string()),
-        ("SM_HPS", Value::from(decoded.clone()).to_string()),
-        ("SM_HOSTS", json!([host]).to_string()),
-        ("SM_CURRENT_HOST", host.to_owned()),
-        ("SM_CURRENT_INSTANCE_TYPE", "local".to_owned()),
-        ("SM_CURRENT_INSTANCE_GROUP", "homogeneousCluster".to_owned()),
-        ("SM_NETWORK_INTERFACE_NAME", "lo".to_owned()),
-        ("SM_NUM_CPUS", job.context.cpus.to_string()),
-        ("SM_NUM_GPUS", job.context.gpus.to_string()),
-        ("SM_NUM_NEURONS", "0".to_owned()),
-        ("SM_LOG_LEVEL", "20".to_owned()),
-        ("SM_USER_ARGS", json!(arguments).to_string()),
-        ("SM_USER_ENTRY_POINT", job.entry_point.to_owned()),
-        ("SM_MODULE_DIR", code.display().to_string()),
-        ("SM_MODULE_NAME", module.clone()),
-        (
-            "SM_INPUT_DATA_CONFIG",
-            config("inputdataconfig").to_string(),
-        ),
-        ("SM_RESOURCE_CONFIG", config("resourceconfig").to_string()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    for name in channels {
-        variables.insert(
-            format!("SM_CHANNEL_{}", name.to_uppercase()),
-            base(&format!("input/data/{name}")),
-        );
+            .because(cause)
+        })?;
+        for line in String::from_utf8_lossy(&content).lines() {
+            let words = ["-r", "--requirement", "-c", "--constraint"];
+            let included = words.iter().find_map(|word| line.trim().strip_prefix(word));
+            let name = included.map(|rest| rest.trim_start_matches([' ', '\t', '=']).trim_end());
+            // NOTE: what is no file beside this one (a URL) the installer alone can read.
+            let file = name
+                .map(|name| path.with_file_name(name))
+                .filter(|file| file.is_file());
+            seen.extend(file.filter(|file| !seen.contains(file)));
+        }
+        contents.push(content);
+        next += 1;
     }
-    for (name, value) in &decoded {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        variables.insert(
-            format!("SM_HP_{}", name.to_uppercase().replace('-', "_")),
-            text,
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn included_requirements_belong_to_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "all.txt",
+            "-r base.txt\n--constraint=pins.txt\n-r https://example.org/x.txt\n",
         );
+        write("base.txt", "-r all.txt\nnumpy\n");
+        write("pins.txt", "numpy==2\n");
+        assert_eq!(
+            requirements_files(&folder.path().join("all.txt"))
+                .unwrap()
+                .len(),
+            3
+        );
+        assert!(requirements_files(&folder.path().join("none.txt")).is_err());
     }
-    let training_env = json!({
-        "channel_input_dirs": channel_dirs,
-        "current_host": host,
-        "hosts": [host],
-        "hyperparameters": decoded,
-        "input_config_dir": base("input/config"),
-        "input_data_config": config("inputdataconfig"),
-        "input_dir": base("input"),
-        "job_name": job.name,
-        "model_dir": base("model"),
-        "module_dir": code.display().to_string(),
-        "module_name": module,
-        "num_cpus": job.context.cpus,
-        "num_gpus": job.context.gpus,
-        "output_data_dir": base("output/data"),
-        "output_dir": base("output"),
-        "resource_config": config("resourceconfig"),
-        "user_entry_point": job.entry_point,
-    });
-    variables.insert("SM_TRAINING_ENV".to_owned(), training_env.to_string());
-    variables.retain(|name, _| !name.contains(['=', '\0']));
-    variables
 }
