@@ -11,6 +11,7 @@
 //! executes that value; metrics are read from what it wrote, gated against limits and a
 //! baseline, and become one [`report::Report`] with several faces.
 
+pub mod atomic;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -1,12 +1,13 @@
 //! The run record: `.mlaction/runs/RUN/`, complete enough to make the report again.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::atomic;
 use crate::destination::process::supervise;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::pieces::Splitter;
@@ -84,7 +85,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes the folder; it must not be there.
+    /// Makes the folder under a temporary name and renames it; it must not be there.
     ///
     /// # Errors
     /// The run exists already, or the project cannot be written.
@@ -92,15 +93,9 @@ impl Record {
         let runs = runs_dir(&plan.root);
         std::fs::create_dir_all(&runs).doing(|| format!("cannot create `{}`", runs.display()))?;
         keep_out_of_git(&plan.root.join(".mlaction"))?;
-        let folder = runs.join(&plan.run);
-        std::fs::create_dir(&folder).map_err(|error| {
-            let failed = Error::new(
-                ExitCode::Usage,
-                format!("run {} is already there", plan.run),
-            )
-            .because(error);
-            failed.hint("another mlaction has just started it; `mlaction runs` shows it")
-        })?;
+        let making = atomic::folder_in(&runs)
+            .doing(|| format!("cannot create a folder in `{}`", runs.display()))?;
+        let lock = lock(making.path())?;
         let state = State {
             run: plan.run.clone(),
             content_hash: plan.content_hash.clone(),
@@ -109,9 +104,8 @@ impl Record {
             process: std::process::id(),
             phase: Phase::Running,
         };
-        let lock = lock(&folder)?;
-        let record = Self {
-            folder,
+        let mut record = Self {
+            folder: making.path().to_path_buf(),
             state,
             _lock: lock,
         };
@@ -119,6 +113,17 @@ impl Record {
         record.write_json(PLAN, plan)?;
         let log = record.folder.join(LOG);
         File::create(&log).doing(|| format!("cannot create `{}`", log.display()))?;
+        let folder = runs.join(&plan.run);
+        std::fs::rename(making.path(), &folder).map_err(|error| {
+            let failed = Error::new(
+                ExitCode::Usage,
+                format!("run {} is already there", plan.run),
+            )
+            .because(error);
+            failed.hint("another mlaction has just started it; `mlaction runs` shows it")
+        })?;
+        record.folder = folder;
+        let _renamed = making.keep();
         Ok(record)
     }
 
@@ -185,10 +190,8 @@ fn lock(folder: &Path) -> Result<File> {
 /// # Errors
 /// The folder cannot be written.
 pub fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
-    let what = || format!("cannot write `{}`", folder.join(name).display());
-    let mut file = tempfile::NamedTempFile::new_in(folder).doing(what)?;
-    file.write_all(text.as_bytes()).doing(what)?;
-    file.persist(folder.join(name)).map(drop).doing(what)
+    let path = folder.join(name);
+    atomic::write(&path, text).doing(|| format!("cannot write `{}`", path.display()))
 }
 
 /// The states of all runs, oldest first. Folders that are no runs are left out.
@@ -199,9 +202,9 @@ pub fn states(root: &Path) -> Vec<State> {
         .flatten()
         .filter_map(Result::ok);
     let mut states: Vec<State> = entries
-        .filter_map(|entry| {
-            serde_json::from_slice(&std::fs::read(entry.path().join(STATE)).ok()?).ok()
-        })
+        .map(|entry| entry.path())
+        .filter(|folder| !atomic::is_temporary(folder))
+        .filter_map(|folder| serde_json::from_slice(&std::fs::read(folder.join(STATE)).ok()?).ok())
         .collect();
     states.sort_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
     states
@@ -283,7 +286,11 @@ pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> R
 /// Whether the mlaction that works on a run is still there.
 #[must_use]
 pub fn is_alive(root: &Path, state: &State) -> bool {
-    let lock = File::open(runs_dir(root).join(&state.run).join(LOCK));
+    is_held(&runs_dir(root).join(&state.run))
+}
+
+fn is_held(folder: &Path) -> bool {
+    let lock = File::open(folder.join(LOCK));
     lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
@@ -300,6 +307,7 @@ pub fn running(root: &Path, content_hash: &str) -> Option<State> {
 /// # Errors
 /// A record cannot be written.
 pub fn explain_interrupted(root: &Path) -> Result<Vec<String>> {
+    sweep(&runs_dir(root));
     let mut lines = Vec::new();
     for state in states(root) {
         if state.phase != Phase::Running || is_alive(root, &state) {
@@ -317,9 +325,21 @@ pub fn explain_interrupted(root: &Path) -> Result<Vec<String>> {
             state,
         };
         record.clean()?;
+        atomic::sweep(&record.folder);
         record.enter(Phase::Ended {
             reason: "interrupted: mlaction ended before the run did".to_owned(),
         })?;
     }
     Ok(lines)
+}
+
+/// Removes the folders of runs that were killed before they had their name.
+fn sweep(runs: &Path) {
+    let entries = std::fs::read_dir(runs).into_iter().flatten();
+    for folder in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        if atomic::is_temporary(&folder) && !is_held(&folder) {
+            // NOTE: what cannot be removed now is removed another time.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
 }

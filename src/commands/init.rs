@@ -99,7 +99,7 @@ fn refuse_unless_empty(folder: &Path) -> Result<()> {
     let names: Vec<String> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name != ".git")
+        .filter(|name| name != ".git" && !write::is_staging(name))
         .collect();
     if names.is_empty() {
         return Ok(());

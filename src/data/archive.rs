@@ -9,6 +9,8 @@ use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
+use crate::atomic;
+
 /// A packed archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
@@ -37,8 +39,7 @@ pub enum ArchiveError {
 /// # Errors
 /// Links and special files are refused; a name that cannot be read or written fails.
 pub fn pack(folder: &Path, archive: &Path) -> Result<Packed, ArchiveError> {
-    let place = archive.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(place)?;
+    let temporary = atomic::file_in(atomic::folder_of(archive))?;
     let hashing = Hashing {
         inner: io::BufWriter::new(temporary.reopen()?),
         hasher: Sha256::new(),

@@ -1,7 +1,6 @@
 //! The baseline: the metrics of a run that is known to be good, in a file beside the code.
 
 use std::fmt;
-use std::io::Write as _;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::log::Definition;
 use super::preset::Preset;
 use super::{Number, Source};
+use crate::atomic;
 
 /// Version of the file's form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -130,17 +130,8 @@ impl Baseline {
             path: path.display().to_string(),
             reason,
         };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
         let text = serde_json::to_string_pretty(self).map_err(|error| failed(error.to_string()))?;
-        let mut file =
-            tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
-        writeln!(file, "{text}").map_err(|error| failed(error.to_string()))?;
-        file.persist(path)
-            .map(drop)
-            .map_err(|error| failed(error.to_string()))
+        atomic::write(path, text + "\n").map_err(|error| failed(error.to_string()))
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::fs::TryLockError;
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::File;
+use crate::atomic;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
+
+/// Ends the name of the folder where files are written before they get their place.
+const STAGING: &str = ".mlaction-init";
 
 /// What would become of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,34 +56,47 @@ fn fate(folder: &Path, path: &str) -> Fate {
 /// # Errors
 /// The folder cannot be written, or another `init` writes the same folder now.
 pub fn new_folder(folder: &Path, files: &[File]) -> Result<()> {
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let parent = atomic::folder_of(folder);
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     std::fs::create_dir_all(parent).doing(|| format!("cannot create `{}`", parent.display()))?;
-    let staging = parent.join(format!(".{name}.mlaction-init"));
-    let lock = parent.join(format!(".{name}.mlaction-init.lock"));
+    staged(parent, &format!(".{name}{STAGING}"), |staging| {
+        for file in files {
+            write_new(staging, file, &staging.join(file.path))?;
+        }
+        std::fs::rename(staging, folder).doing(|| format!("cannot create `{}`", folder.display()))
+    })
+}
+
+/// Lends a folder for what is half-written; what an interrupted call left there goes first.
+fn staged<T>(parent: &Path, name: &str, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let staging = parent.join(name);
+    let lock = parent.join(format!("{name}.lock"));
     let guard =
         std::fs::File::create(&lock).doing(|| format!("cannot write in `{}`", parent.display()))?;
     if let Err(TryLockError::WouldBlock) = guard.try_lock() {
         return Err(Error::new(
             ExitCode::Usage,
-            format!("another `mlaction init` is writing `{}`", folder.display()),
+            format!(
+                "another `mlaction init` is writing in `{}`",
+                parent.display()
+            ),
         ));
     }
-    let written = remove(&staging).and_then(|()| {
-        files
-            .iter()
-            .try_for_each(|file| write_new(&staging, file).map(drop))
-    });
-    let moved = written.and_then(|()| {
-        std::fs::rename(&staging, folder).doing(|| format!("cannot create `{}`", folder.display()))
-    });
+    let done = remove(&staging)
+        .and_then(|()| {
+            std::fs::create_dir(&staging).doing(|| format!("cannot create `{}`", staging.display()))
+        })
+        .and_then(|()| work(&staging));
     // NOTE: the first error is the one to report; what cannot be removed now, the next call removes.
     let _ = remove(&staging);
     let _ = std::fs::remove_file(&lock);
-    moved
+    done
+}
+
+/// Whether a name in a project's folder is one that only `init` uses, for a moment.
+#[must_use]
+pub fn is_staging(name: &str) -> bool {
+    name.starts_with(STAGING)
 }
 
 fn remove(folder: &Path) -> Result<()> {
@@ -96,28 +113,26 @@ fn remove(folder: &Path) -> Result<()> {
 /// # Errors
 /// A file cannot be written; those before it are complete.
 pub fn missing(folder: &Path, files: &[File]) -> Result<Vec<&'static str>> {
-    let mut written = Vec::new();
-    for file in files {
-        if fate(folder, file.path) == Fate::Written && write_new(folder, file)? {
-            written.push(file.path);
+    staged(folder, STAGING, |staging| {
+        let mut written = Vec::new();
+        for file in files {
+            if fate(folder, file.path) == Fate::Written
+                && write_new(staging, file, &folder.join(file.path))?
+            {
+                written.push(file.path);
+            }
         }
-    }
-    Ok(written)
+        Ok(written)
+    })
 }
 
 /// Writes one file unless it is there; says whether it did.
-fn write_new(folder: &Path, file: &File) -> Result<bool> {
-    let path: PathBuf = folder.join(file.path);
+fn write_new(staging: &Path, file: &File, path: &Path) -> Result<bool> {
     let what = || format!("cannot write `{}`", path.display());
-    let parent = path.parent().unwrap_or(folder);
-    std::fs::create_dir_all(parent).doing(what)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".mlaction-init-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(parent)
-        .doing(what)?;
+    std::fs::create_dir_all(atomic::folder_of(path)).doing(what)?;
+    let mut temporary = atomic::file_in(staging).doing(what)?;
     temporary.write_all(&file.content).doing(what)?;
-    match temporary.persist_noclobber(&path) {
+    match temporary.persist_noclobber(path) {
         Ok(_) => Ok(true),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error.error).doing(what),

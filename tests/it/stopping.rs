@@ -95,6 +95,26 @@ fn kill_9_leaves_no_process_and_the_next_run_explains() {
 }
 
 #[test]
+fn a_run_that_was_killed_before_it_had_its_name_is_no_run() {
+    let project = Project::new();
+    project.run(&["train"], 0);
+    let state = format!(
+        ".mlaction/runs/{}/state.json",
+        project.runs()[0].file_name().unwrap().display()
+    );
+    project.write(
+        ".mlaction/runs/.mlaction-tmp-x/state.json",
+        &project.read(&state),
+    );
+    assert_eq!(
+        stdout(&project.run(&["runs"], 0)).matches("demo-").count(),
+        1
+    );
+    project.run(&["train", "--force"], 0);
+    assert_eq!(project.runs().len(), 2, "{:?}", project.runs());
+}
+
+#[test]
 fn killing_mlaction_and_its_supervisor_leaves_no_job_either() {
     let project = Project::new();
     let mut child = start(&project, &format!("{STUBBORN}{SLEEPS}"));

@@ -208,9 +208,7 @@ pub fn wait_for_end(run: &Path) {
 fn write(path: &Path, exit: &Exit) -> Result<()> {
     let what = || format!("cannot write `{}`", path.display());
     let text = serde_json::to_string(exit).doing(what)?;
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, text).doing(what)?;
-    std::fs::rename(&temporary, path).doing(what)
+    crate::atomic::write(path, text).doing(what)
 }
 
 /// Kills the processes that left the group and were handed to us by the kernel.
