@@ -3,9 +3,16 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What ends sooner needs no word about its progress.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often a changing line is drawn.
+const REDRAW: Duration = Duration::from_millis(100);
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +60,31 @@ impl Talk {
         }
     }
 
+    /// Does something that may take a while, and says so when it does.
+    pub fn watch<T>(
+        &self,
+        name: &str,
+        now: impl Fn() -> String + Send,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let (done, ended) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let ends_within = |time| ended.recv_timeout(time) != Err(RecvTimeoutError::Timeout);
+                if ends_within(PATIENCE) {
+                    return;
+                }
+                let step = self.step(name);
+                while !ends_within(REDRAW) {
+                    step.now(now());
+                }
+            });
+            let result = work();
+            drop(done);
+            result
+        })
+    }
+
     /// Starts a step that takes a while.
     #[must_use]
     pub fn step(&self, name: &str) -> Step {
@@ -60,7 +92,7 @@ impl Talk {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_style(style());
             bar.set_prefix(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
+            bar.enable_steady_tick(REDRAW);
             Some(bar)
         } else {
             self.say(&format!("{name} …"));

@@ -6,9 +6,11 @@ use super::{color, print, runtime, screen, to_json};
 use crate::cli;
 use crate::config;
 use crate::context::Context;
+use crate::data::fingerprint::Progress;
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::{Choices, Plan, text};
 use crate::record;
+use crate::report;
 use crate::run::{self, Reported};
 use crate::talk::Talk;
 
@@ -29,7 +31,12 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         force,
         hyperparameters,
     };
-    let plan = Plan::new(config, choices, &context, &record::past(root))?;
+    let progress = Progress::default();
+    let plan = talk.watch(
+        "reading code and data",
+        || report::text::bytes(progress.bytes()),
+        || Plan::new(config, choices, &context, &record::past(root), &progress),
+    )?;
     if dry_run {
         return print(&if json {
             to_json(&plan)?

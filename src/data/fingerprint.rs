@@ -2,15 +2,30 @@
 //! every machine, whatever the times, owners and order on disk.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::fs::{File, Metadata};
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use blake3::hazmat::{
+    ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root,
+    merge_subtrees_root,
+};
 use ignore::WalkBuilder;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
-/// Read buffer; memory does not grow with the data.
+/// Read buffer of one thread; memory does not grow with the data.
 const BUFFER: usize = 256 * 1024;
+
+/// A file up to this size is hashed by one thread; all threads share a larger one.
+const LARGE: u64 = 32 * 1024 * 1024;
+
+/// The part of a large file that a thread takes at once: a power of two, as a subtree of the
+/// hash must be.
+const PIECE: u64 = 4 * 1024 * 1024;
 
 /// What is never code.
 const NOT_CODE: &[&str] = &[
@@ -69,54 +84,57 @@ impl DataError {
     }
 }
 
+/// How many bytes were read so far, for those who watch.
+#[derive(Debug, Default)]
+pub struct Progress(AtomicU64);
+
+impl Progress {
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The bytes read so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Fingerprints a file or folder. Links are followed, as data caches link files.
 ///
 /// # Errors
 /// Missing or unreadable files, special files, loops of links, files that change while they
 /// are read.
-pub fn fingerprint(root: &Path, content: Content) -> Result<Fingerprint, DataError> {
+pub fn fingerprint(
+    root: &Path,
+    content: Content,
+    progress: &Progress,
+) -> Result<Fingerprint, DataError> {
     let mut files = walk(root, content)?;
     files.sort_by(|(a, _), (b, _)| {
         a.as_os_str()
             .as_encoded_bytes()
             .cmp(b.as_os_str().as_encoded_bytes())
     });
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8)
-        .min(files.len().max(1));
-    let mut hashed: Vec<(usize, Result<Hashed, DataError>)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut buffer = vec![0; BUFFER];
-                    let mut done = Vec::new();
-                    loop {
-                        let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let Some((_, path)) = files.get(index) else {
-                            break done;
-                        };
-                        done.push((index, hash_file(path, &mut buffer)));
-                    }
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_default())
-            .collect()
+    let small = in_parallel(files.len(), |index, buffer| {
+        let (_, path) = &files[index];
+        let file = Opened::new(path)?;
+        match file.size > LARGE {
+            true => Ok(None),
+            false => file.hash(buffer, progress).map(Some),
+        }
     });
-    hashed.sort_by_key(|(index, _)| *index);
     let mut all = blake3::Hasher::new_derive_key("mlaction fingerprint v1");
     let mut bytes = 0;
-    let count = hashed.len() as u64;
-    for ((name, _), (_, file)) in files.iter().zip(hashed) {
+    for ((name, path), hashed) in files.iter().zip(small) {
         let Hashed {
             hash,
             size,
             executable,
-        } = file?;
+        } = match hashed? {
+            Some(hashed) => hashed,
+            None => Opened::new(path)?.hash_together(progress)?,
+        };
         let name = name.as_os_str().as_encoded_bytes();
         all.update(&(name.len() as u64).to_le_bytes()).update(name);
         all.update(&[u8::from(executable)]).update(hash.as_bytes());
@@ -124,10 +142,43 @@ pub fn fingerprint(root: &Path, content: Content) -> Result<Fingerprint, DataErr
     }
     Ok(Fingerprint {
         hash: format!("b3:{}", all.finalize().to_hex()),
-        files: count,
+        files: files.len() as u64,
         bytes,
         paths: files.into_iter().map(|(name, _)| name).collect(),
     })
+}
+
+/// Does numbered work in threads, each with a read buffer; gives the results in order.
+fn in_parallel<T: Send>(count: usize, work: impl Fn(usize, &mut [u8]) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut buffer = vec![0; BUFFER];
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                break done;
+            }
+            done.push((index, work(index, &mut buffer)));
+        }
+    };
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .clamp(1, 8)
+        .min(count);
+    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let mut done = worker();
+        for other in others {
+            match other.join() {
+                Ok(results) => done.extend(results),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The files below a root: name in the hash, and where to read it.
@@ -166,36 +217,124 @@ struct Hashed {
     executable: bool,
 }
 
-fn hash_file(path: &Path, buffer: &mut [u8]) -> Result<Hashed, DataError> {
-    let failed = |error: std::io::Error| DataError::new(path, error);
-    let kind = std::fs::metadata(path).map_err(failed)?.file_type();
-    if kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device() {
-        return Err(DataError::new(
-            path,
-            "it is a special file (pipe, socket or device)",
-        ));
-    }
-    let mut file = File::open(path).map_err(failed)?;
-    let before = file.metadata().map_err(failed)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut size = 0;
-    loop {
-        let read = file.read(buffer).map_err(failed)?;
-        if read == 0 {
-            break;
+/// A regular file that is being read.
+struct Opened<'p> {
+    path: &'p Path,
+    file: File,
+    size: u64,
+    before: Metadata,
+}
+
+impl<'p> Opened<'p> {
+    fn new(path: &'p Path) -> Result<Self, DataError> {
+        let special = || DataError::new(path, "it is a special file (pipe, socket or device)");
+        // NOTE: without O_NONBLOCK, opening a pipe waits for somebody to write to it.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(|error| match Errno::from_io_error(&error) {
+                Some(Errno::NXIO) => special(),
+                _ => DataError::new(path, error),
+            })?;
+        let before = file
+            .metadata()
+            .map_err(|error| DataError::new(path, error))?;
+        if !before.is_file() {
+            return Err(special());
         }
-        hasher.update(&buffer[..read]);
-        size += read as u64;
+        Ok(Self {
+            path,
+            file,
+            size: before.len(),
+            before,
+        })
     }
-    let after = file.metadata().map_err(failed)?;
-    if size != before.len() || before.modified().ok() != after.modified().ok() {
-        return Err(DataError::new(path, "it changed while it was read"));
+
+    /// Hashes the file in this thread.
+    fn hash(&self, buffer: &mut [u8], progress: &Progress) -> Result<Hashed, DataError> {
+        let mut hasher = blake3::Hasher::new();
+        self.read(0..self.size, buffer, progress, &mut hasher)?;
+        self.finish(hasher.finalize())
     }
-    Ok(Hashed {
-        hash: hasher.finalize(),
-        size,
-        executable: before.permissions().mode() & 0o111 != 0,
-    })
+
+    /// Hashes a large file in all threads: its pieces are subtrees of the same hash.
+    fn hash_together(&self, progress: &Progress) -> Result<Hashed, DataError> {
+        let pieces = usize::try_from(self.size.div_ceil(PIECE)).unwrap_or(usize::MAX);
+        let values = in_parallel(pieces, |index, buffer| {
+            let start = index as u64 * PIECE;
+            let mut hasher = blake3::Hasher::new();
+            hasher.set_input_offset(start);
+            let range = start..self.size.min(start + PIECE);
+            self.read(range, buffer, progress, &mut hasher)?;
+            Ok(hasher.finalize_non_root())
+        });
+        let values: Vec<ChainingValue> = values.into_iter().collect::<Result<_, _>>()?;
+        let (left, right) = halves(self.size, &values);
+        self.finish(merge_subtrees_root(&left, &right, Mode::Hash))
+    }
+
+    fn read(
+        &self,
+        range: Range<u64>,
+        buffer: &mut [u8],
+        progress: &Progress,
+        hasher: &mut blake3::Hasher,
+    ) -> Result<(), DataError> {
+        let mut at = range.start;
+        while at < range.end {
+            let most =
+                usize::try_from(range.end - at).map_or(buffer.len(), |left| left.min(buffer.len()));
+            match self.file.read_at(&mut buffer[..most], at) {
+                Ok(0) => return Err(self.changed()),
+                Ok(read) => {
+                    hasher.update(&buffer[..read]);
+                    progress.add(read);
+                    at += read as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(DataError::new(self.path, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, hash: blake3::Hash) -> Result<Hashed, DataError> {
+        let after = self
+            .file
+            .metadata()
+            .map_err(|error| DataError::new(self.path, error))?;
+        if after.len() != self.size || self.before.modified().ok() != after.modified().ok() {
+            return Err(self.changed());
+        }
+        Ok(Hashed {
+            hash,
+            size: self.size,
+            executable: self.before.permissions().mode() & 0o111 != 0,
+        })
+    }
+
+    fn changed(&self) -> DataError {
+        DataError::new(self.path, "it changed while it was read")
+    }
+}
+
+/// The two subtrees under the root of `size` bytes, from the values of their pieces.
+fn halves(size: u64, pieces: &[ChainingValue]) -> (ChainingValue, ChainingValue) {
+    let left = left_subtree_len(size);
+    let middle = usize::try_from(left / PIECE).unwrap_or(usize::MAX);
+    let subtree = |size: u64, pieces: &[ChainingValue]| match pieces {
+        [value] => *value,
+        _ => {
+            let (left, right) = halves(size, pieces);
+            merge_subtrees_non_root(&left, &right, Mode::Hash)
+        }
+    };
+    (
+        subtree(left, &pieces[..middle]),
+        subtree(size - left, &pieces[middle..]),
+    )
 }
 
 #[cfg(test)]
@@ -213,7 +352,9 @@ mod tests {
     }
 
     fn hash(folder: &tempfile::TempDir, content: Content) -> String {
-        fingerprint(folder.path(), content).unwrap().hash
+        fingerprint(folder.path(), content, &Progress::default())
+            .unwrap()
+            .hash
     }
 
     #[test]
@@ -231,7 +372,7 @@ mod tests {
                 hash(&folder(other), Content::Data)
             );
         }
-        let found = fingerprint(one.path(), Content::Data).unwrap();
+        let found = fingerprint(one.path(), Content::Data, &Progress::default()).unwrap();
         assert_eq!((found.files, found.bytes), (2, 2));
     }
 
@@ -249,18 +390,58 @@ mod tests {
 
     #[test]
     fn missing_and_special_files_are_errors_that_name_them() {
+        let none = Progress::default();
         let place = folder(&[]);
-        let error = fingerprint(&place.path().join("gone"), Content::Data).unwrap_err();
+        let error = fingerprint(&place.path().join("gone"), Content::Data, &none).unwrap_err();
         assert!(error.to_string().contains("gone"));
         let _socket = std::os::unix::net::UnixListener::bind(place.path().join("socket")).unwrap();
-        let error = fingerprint(place.path(), Content::Data).unwrap_err();
+        let error = fingerprint(place.path(), Content::Data, &none).unwrap_err();
         assert!(
             error
                 .to_string()
                 .ends_with("it is a special file (pipe, socket or device)"),
             "{error}"
         );
+        std::fs::remove_file(place.path().join("socket")).unwrap();
+        let pipe = place.path().join("pipe");
+        let status = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(status.unwrap().success());
+        let error = fingerprint(&pipe, Content::Data, &none).unwrap_err();
+        assert!(error.to_string().ends_with("(pipe, socket or device)"));
+        std::fs::remove_file(pipe).unwrap();
         std::os::unix::fs::symlink("nowhere", place.path().join("a-link")).unwrap();
-        assert!(fingerprint(place.path(), Content::Data).is_err());
+        assert!(fingerprint(place.path(), Content::Data, &none).is_err());
+    }
+
+    #[test]
+    fn a_large_file_has_the_hash_of_its_bytes() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("large");
+        for size in [
+            LARGE + 1,
+            LARGE + PIECE,
+            LARGE + 3 * PIECE - 1,
+            2 * LARGE,
+            2 * LARGE + 1025,
+        ] {
+            let bytes: Vec<u8> = (0..size).map(|at| (at / 1021 + at % 251) as u8).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            let progress = Progress::default();
+            let file = Opened::new(&path).unwrap();
+            let hashed = file.hash_together(&progress).unwrap();
+            assert_eq!(hashed.hash, blake3::hash(&bytes), "{size} bytes");
+            assert_eq!(progress.bytes(), size);
+            let found = fingerprint(&path, Content::Data, &progress).unwrap();
+            assert_eq!(found.bytes, size);
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_never_changes() {
+        let known = folder(&[("b.csv", "2"), ("a/x.csv", "1")]);
+        assert_eq!(
+            hash(&known, Content::Data),
+            "b3:6928b881303a36d0eda15231e8b597405f5f538a7569ef9741456f7e1116e04c"
+        );
     }
 }
