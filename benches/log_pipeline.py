@@ -1,18 +1,17 @@
-#!/usr/bin/env python3
 """Measures `mlaction metrics` on 1 GiB of training log with 20 metric definitions.
 
 The log is the same on every machine: progress bars with carriage returns and block characters,
 step lines, colour codes, JSON lines, tables, XGBoost's tabs, and text that holds no metric.
-Standard library only. Usage: python3 benches/log_pipeline.py PATH/TO/mlaction [--runs 5] [--mib 1024]
 """
 
-import argparse
 import os
 import random
 import statistics
-import sys
 import tempfile
-import time
+
+from measure import Command, side_by_side, verdict
+
+MEMORY_MIB = 64
 
 NUMBER = r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|nan|inf)"
 
@@ -76,44 +75,27 @@ def lines(rng, count):
                    f"size={rng.randrange(10**7)} took {rng.random() * 40:.2f} ms; queue depth {step % 5}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("binary")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--mib", type=int, default=1024)
-    parser.add_argument("--preset", action="append", default=[])
-    options = parser.parse_args()
+def run(binary, runs, mib=1024):
+    """Print the table and the verdict."""
     block = "".join(lines(random.Random(1), 40_000)).encode()
-    size = options.mib * 1024 * 1024
-    arguments = [os.path.abspath(options.binary), "metrics", "--json"]
+    size = mib * 1024 * 1024
+    arguments = [binary, "metrics", "--json"]
     for name, regex in DEFINITIONS.items():
         arguments += ["--definition", f"{name}={regex}"]
-    for preset in options.preset:
-        arguments += ["--preset", preset]
-    rates, peaks, processor = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "train.log")
         with open(log, "wb") as file:
             for _ in range(size // len(block)):
                 file.write(block)
             file.write(block[: size % len(block)])
-        for _ in range(options.runs):
-            with open(os.path.join(folder, "out.json"), "wb") as out:
-                started = time.perf_counter()
-                actions = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1)]
-                child = os.posix_spawn(arguments[0], [*arguments, "-C", folder, log], os.environ, file_actions=actions)
-                _, status, usage = os.wait4(child, 0)
-                seconds = time.perf_counter() - started
-            if status != 0:
-                sys.exit(f"mlaction ended with status {status}")
-            rates.append(size / seconds / 1e6)
-            processor.append(usage.ru_utime + usage.ru_stime)
-            peaks.append(usage.ru_maxrss / 1024)
-    print("| log | definitions | runs | MB/s (median) | MB/s (least, most) | CPU s (median) | peak memory (most) |")
-    print("|---:|---:|---:|---:|---:|---:|---:|")
-    print(f"| {options.mib} MiB | {len(DEFINITIONS)} | {options.runs} | {statistics.median(rates):.0f} "
-          f"| {min(rates):.0f}, {max(rates):.0f} | {statistics.median(processor):.2f} | {max(peaks):.1f} MiB |")
-
-
-if __name__ == "__main__":
-    main()
+        command = Command("log", [*arguments, "-C", folder, log])
+        result = side_by_side([command], runs)["log"]
+    rates = [size / seconds / 1e6 for seconds in result.seconds]
+    print(f"\n### Log pipeline ({runs} runs)\n")
+    print("| log | definitions | MB/s (median) | least | most | peak memory |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    print(
+        f"| {mib} MiB | {len(DEFINITIONS)} | {statistics.median(rates):.0f} | {min(rates):.0f}"
+        f" | {max(rates):.0f} | {result.peak / 1024:.1f} MiB |\n"
+    )
+    return verdict("log pipeline, MiB of memory", result.peak / 1024, MEMORY_MIB, False)

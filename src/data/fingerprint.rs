@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -116,29 +116,15 @@ pub fn fingerprint(
             .as_encoded_bytes()
             .cmp(b.as_os_str().as_encoded_bytes())
     });
-    let small = in_parallel(files.len(), |index, buffer| {
-        let (_, path) = &files[index];
-        let file = Opened::new(path)?;
-        match file.size > LARGE {
-            true => Ok(None),
-            false => file.hash(buffer, progress).map(Some),
-        }
-    });
+    let hashed = hash_files(&files, progress)?;
     let mut all = blake3::Hasher::new_derive_key("mlaction fingerprint v1");
     let mut bytes = 0;
-    for ((name, path), hashed) in files.iter().zip(small) {
-        let Hashed {
-            hash,
-            size,
-            executable,
-        } = match hashed? {
-            Some(hashed) => hashed,
-            None => Opened::new(path)?.hash_together(progress)?,
-        };
+    for ((name, _), (hash, file)) in files.iter().zip(hashed) {
         let name = name.as_os_str().as_encoded_bytes();
+        let executable = file.permissions().mode() & 0o111 != 0;
         all.update(&(name.len() as u64).to_le_bytes()).update(name);
         all.update(&[u8::from(executable)]).update(hash.as_bytes());
-        bytes += size;
+        bytes += file.len();
     }
     Ok(Fingerprint {
         hash: format!("b3:{}", all.finalize().to_hex()),
@@ -148,8 +134,59 @@ pub fn fingerprint(
     })
 }
 
-/// Does numbered work in threads, each with a read buffer; gives the results in order.
-fn in_parallel<T: Send>(count: usize, work: impl Fn(usize, &mut [u8]) -> T + Sync) -> Vec<T> {
+/// The BLAKE3 hash of each file: a small one in one thread, the pieces of large ones in all.
+fn hash_files(
+    files: &[(PathBuf, PathBuf)],
+    progress: &Progress,
+) -> Result<Vec<(blake3::Hash, Metadata)>, DataError> {
+    let small = in_parallel(files.len(), |index, buffer| {
+        let file = Opened::new(&files[index].1)?;
+        if file.meta.len() > LARGE {
+            return Ok((None, file.meta));
+        }
+        let mut hasher = blake3::Hasher::new();
+        file.read(0..file.meta.len(), buffer, progress, &mut hasher)?;
+        Ok((Some(hasher.finalize()), file.meta))
+    })?;
+    let pieces: Vec<(usize, u64)> = (0..)
+        .zip(&small)
+        .filter(|(_, (hash, _))| hash.is_none())
+        .flat_map(|(index, (_, meta))| {
+            let starts = (0..meta.len()).step_by(PIECE as usize);
+            starts.map(move |start| (index, start))
+        })
+        .collect();
+    let mut values = in_parallel(pieces.len(), |piece, buffer| {
+        let (index, start) = pieces[piece];
+        let (file, meta) = (Opened::new(&files[index].1)?, &small[index].1);
+        if !is_same(&file.meta, meta) {
+            return Err(file.changed());
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.set_input_offset(start);
+        let range = start..meta.len().min(start + PIECE);
+        file.read(range, buffer, progress, &mut hasher)?;
+        Ok(hasher.finalize_non_root())
+    })?
+    .into_iter();
+    let hashes = small.into_iter().map(|(hash, meta)| {
+        let hash = hash.unwrap_or_else(|| {
+            let pieces = usize::try_from(meta.len().div_ceil(PIECE)).unwrap_or(usize::MAX);
+            let pieces: Vec<ChainingValue> = values.by_ref().take(pieces).collect();
+            let (left, right) = halves(meta.len(), &pieces);
+            merge_subtrees_root(&left, &right, Mode::Hash)
+        });
+        (hash, meta)
+    });
+    Ok(hashes.collect())
+}
+
+/// Does numbered work in threads, each with a read buffer; gives the results in order, or the
+/// first error.
+fn in_parallel<T: Send>(
+    count: usize,
+    work: impl Fn(usize, &mut [u8]) -> Result<T, DataError> + Sync,
+) -> Result<Vec<T>, DataError> {
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut buffer = vec![0; BUFFER];
@@ -159,14 +196,19 @@ fn in_parallel<T: Send>(count: usize, work: impl Fn(usize, &mut [u8]) -> T + Syn
             if index >= count {
                 break done;
             }
-            done.push((index, work(index, &mut buffer)));
+            let result = work(index, &mut buffer);
+            if result.is_err() {
+                // The others need not go on.
+                next.store(count, Ordering::Relaxed);
+            }
+            done.push((index, result));
         }
     };
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .clamp(1, 8)
         .min(count);
-    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
+    let mut done: Vec<(usize, Result<T, DataError>)> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
         for other in others {
@@ -211,18 +253,11 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
     Ok(files)
 }
 
-struct Hashed {
-    hash: blake3::Hash,
-    size: u64,
-    executable: bool,
-}
-
 /// A regular file that is being read.
 struct Opened<'p> {
     path: &'p Path,
     file: File,
-    size: u64,
-    before: Metadata,
+    meta: Metadata,
 }
 
 impl<'p> Opened<'p> {
@@ -238,43 +273,16 @@ impl<'p> Opened<'p> {
                 Some(Errno::NXIO) => special(),
                 _ => DataError::new(path, error),
             })?;
-        let before = file
+        let meta = file
             .metadata()
             .map_err(|error| DataError::new(path, error))?;
-        if !before.is_file() {
-            return Err(special());
+        match meta.is_file() {
+            true => Ok(Self { path, file, meta }),
+            false => Err(special()),
         }
-        Ok(Self {
-            path,
-            file,
-            size: before.len(),
-            before,
-        })
     }
 
-    /// Hashes the file in this thread.
-    fn hash(&self, buffer: &mut [u8], progress: &Progress) -> Result<Hashed, DataError> {
-        let mut hasher = blake3::Hasher::new();
-        self.read(0..self.size, buffer, progress, &mut hasher)?;
-        self.finish(hasher.finalize())
-    }
-
-    /// Hashes a large file in all threads: its pieces are subtrees of the same hash.
-    fn hash_together(&self, progress: &Progress) -> Result<Hashed, DataError> {
-        let pieces = usize::try_from(self.size.div_ceil(PIECE)).unwrap_or(usize::MAX);
-        let values = in_parallel(pieces, |index, buffer| {
-            let start = index as u64 * PIECE;
-            let mut hasher = blake3::Hasher::new();
-            hasher.set_input_offset(start);
-            let range = start..self.size.min(start + PIECE);
-            self.read(range, buffer, progress, &mut hasher)?;
-            Ok(hasher.finalize_non_root())
-        });
-        let values: Vec<ChainingValue> = values.into_iter().collect::<Result<_, _>>()?;
-        let (left, right) = halves(self.size, &values);
-        self.finish(merge_subtrees_root(&left, &right, Mode::Hash))
-    }
-
+    /// Hands a range to the hasher; the file must be the same after that.
     fn read(
         &self,
         range: Range<u64>,
@@ -297,27 +305,22 @@ impl<'p> Opened<'p> {
                 Err(error) => return Err(DataError::new(self.path, error)),
             }
         }
-        Ok(())
-    }
-
-    fn finish(&self, hash: blake3::Hash) -> Result<Hashed, DataError> {
-        let after = self
-            .file
-            .metadata()
-            .map_err(|error| DataError::new(self.path, error))?;
-        if after.len() != self.size || self.before.modified().ok() != after.modified().ok() {
-            return Err(self.changed());
+        match self.file.metadata() {
+            Ok(after) if is_same(&self.meta, &after) => Ok(()),
+            Ok(_) => Err(self.changed()),
+            Err(error) => Err(DataError::new(self.path, error)),
         }
-        Ok(Hashed {
-            hash,
-            size: self.size,
-            executable: self.before.permissions().mode() & 0o111 != 0,
-        })
     }
 
     fn changed(&self) -> DataError {
         DataError::new(self.path, "it changed while it was read")
     }
+}
+
+/// Whether a file is the one that was seen before, with the content that it had.
+fn is_same(before: &Metadata, now: &Metadata) -> bool {
+    let content = |meta: &Metadata| (meta.dev(), meta.ino(), meta.len(), meta.modified().ok());
+    content(before) == content(now)
 }
 
 /// The two subtrees under the root of `size` bytes, from the values of their pieces.
@@ -427,12 +430,10 @@ mod tests {
             let bytes: Vec<u8> = (0..size).map(|at| (at / 1021 + at % 251) as u8).collect();
             std::fs::write(&path, &bytes).unwrap();
             let progress = Progress::default();
-            let file = Opened::new(&path).unwrap();
-            let hashed = file.hash_together(&progress).unwrap();
-            assert_eq!(hashed.hash, blake3::hash(&bytes), "{size} bytes");
+            let files = [(PathBuf::new(), path.clone())];
+            let hashed = hash_files(&files, &progress).unwrap();
+            assert_eq!(hashed[0].0, blake3::hash(&bytes), "{size} bytes");
             assert_eq!(progress.bytes(), size);
-            let found = fingerprint(&path, Content::Data, &progress).unwrap();
-            assert_eq!(found.bytes, size);
         }
     }
 
