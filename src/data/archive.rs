@@ -39,6 +39,9 @@ pub enum ArchiveError {
 /// # Errors
 /// Links and special files are refused; a name that cannot be read or written fails.
 pub fn pack(folder: &Path, archive: &Path) -> Result<Packed, ArchiveError> {
+    if !folder.symlink_metadata()?.is_dir() {
+        return Err(ArchiveError::NotAFile(folder.display().to_string()));
+    }
     let temporary = atomic::file_in(atomic::folder_of(archive))?;
     let hashing = Hashing {
         inner: io::BufWriter::new(temporary.reopen()?),

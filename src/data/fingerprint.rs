@@ -181,6 +181,27 @@ fn hash_files(
     Ok(hashes.collect())
 }
 
+/// Whether a file or folder below `root` may have changed since then, in content, name or
+/// permissions. The time is in seconds since 1970 (UTC).
+///
+/// # Errors
+/// Something cannot be looked at.
+pub fn is_touched(root: &Path, since: i64) -> Result<bool, DataError> {
+    for entry in WalkBuilder::new(root)
+        .standard_filters(false)
+        .follow_links(true)
+        .build()
+    {
+        let meta = entry
+            .and_then(|entry| entry.metadata())
+            .map_err(|error| DataError::new(root, error))?;
+        if meta.ctime() >= since {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Does numbered work in threads, each with a read buffer; gives the results in order, or the
 /// first error.
 fn in_parallel<T: Send>(

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 use super::{Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode, Result};
 
+/// How often the log is read on before clock, state and interrupts are looked at again.
+const LOG_READS: u32 = 64;
+
 /// How a watched job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -51,8 +54,15 @@ pub async fn watch<D: Destination>(
     };
     loop {
         let state = watch.poll(destination).await?;
-        let bytes = watch.logs(destination).await?;
-        sink(&bytes);
+        let mut wrote = false;
+        for _ in 0..LOG_READS {
+            let bytes = watch.logs(destination).await?;
+            if bytes.is_empty() {
+                break;
+            }
+            sink(&bytes);
+            wrote = true;
+        }
         if let Some(state) = state.filter(|state| *state != JobState::Running) {
             watch.drain(destination, sink).await?;
             return Ok(watch.outcome(state));
@@ -67,10 +77,9 @@ pub async fn watch<D: Destination>(
                 now - started >= patience.max_runtime,
             )
             .await?;
-        watch.pause = if bytes.is_empty() {
-            (watch.pause * 3 / 2).min(patience.poll.1)
-        } else {
-            patience.poll.0
+        watch.pause = match wrote {
+            true => patience.poll.0,
+            false => (watch.pause * 3 / 2).min(patience.poll.1),
         };
         let wake = watch.pause_until(now, started);
         tokio::select! {

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::context::Context;
+use crate::data::fingerprint::{Content, DataError, Progress, fingerprint, is_touched};
 use crate::destination::process::environment;
 use crate::destination::watch::{Interrupts, Outcome};
-use crate::error::{ExitCode, IoContext as _, Result};
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::plan::inputs::data_error;
 use crate::plan::{Job, Plan};
 use crate::record::{self, Phase, Record};
 use crate::report::{Report, Status, html, json, markdown};
@@ -102,14 +104,22 @@ async fn jobs(
         let Some(job) = job else { continue };
         let started = Instant::now();
         let step = talk.step(name);
-        let outcome = job::follow(plan, job, record, &mut interrupts, &mut results, &step).await?;
+        let outcome = job::follow(plan, job, record, &mut interrupts, &mut results, &step).await;
         measured.phase(name, started.elapsed());
-        measured.failure = failure(
-            name,
-            job,
-            outcome,
-            name == "train" && plan.validation.is_some() && results.model.is_none(),
-        );
+        measured.failure = match outcome {
+            Ok(outcome) => failure(
+                name,
+                job,
+                outcome,
+                name == "train" && plan.validation.is_some() && results.model.is_none(),
+            ),
+            Err(error) if error.exit_code() == ExitCode::JobFailed => Some(Failure {
+                status: Status::JobFailed,
+                reason: format!("{name} failed: {error}"),
+                hint: error.advice().map(str::to_owned),
+            }),
+            Err(error) => return Err(error),
+        };
         step.end(&match &measured.failure {
             None => format!(
                 "done in {}",
@@ -122,6 +132,32 @@ async fn jobs(
         }
     }
     results.store(measured);
+    if measured.failure.is_none() {
+        data_is_unchanged(plan)?;
+    }
+    Ok(())
+}
+
+/// The jobs read the project's own files: what the report says of them must still be true.
+fn data_is_unchanged(plan: &Plan) -> Result<()> {
+    // NOTE: file systems round their times, and the kernel's clock for them ticks slowly.
+    let planned = plan.created_at.as_second() - 2;
+    for source in &plan.data {
+        let path = plan.root.join(&source.path);
+        let same = || -> std::result::Result<bool, DataError> {
+            Ok(!is_touched(&path, planned)?
+                || fingerprint(&path, Content::Data, &Progress::default())?.hash
+                    == source.fingerprint)
+        };
+        if !same().map_err(|error| data_error(&error))? {
+            let changed = format!(
+                "the data of `{}` changed while the run used it",
+                source.channel
+            );
+            return Err(Error::new(ExitCode::Data, changed)
+                .hint("run again; a job writes its own files to its output, never to a channel"));
+        }
+    }
     Ok(())
 }
 

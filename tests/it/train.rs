@@ -144,6 +144,39 @@ fn files_that_were_there_before_are_not_reported_as_the_runs() {
 }
 
 #[test]
+fn data_that_changes_while_it_is_used_gives_no_result() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let grow =
+        "import os\nopen(os.environ['SM_CHANNEL_TRAIN'] + '/rows.csv', 'a').write('0.5\\n')\n";
+    project.write("model/train.py", &format!("{train}{grow}"));
+    let output = project.run(&["train"], 12);
+    assert!(
+        stderr(&output).contains("the data of `train` changed while the run used it"),
+        "{}",
+        stderr(&output)
+    );
+    project.write("model/train.py", &train);
+    let output = project.run(&["train"], 0);
+    assert!(!stderr(&output).contains("reused"));
+}
+
+#[test]
+fn a_model_that_cannot_be_packed_is_reported() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let link = "os.symlink('/etc/passwd', base / 'model/link')\n";
+    project.write("model/train.py", &format!("{train}{link}"));
+    let output = project.run(&["train"], 20);
+    let told = stdout(&output);
+    assert!(
+        told.contains("train failed: cannot pack the model: `link` is a link"),
+        "{told}"
+    );
+    assert!(stdout(&project.run(&["report", "--format", "markdown"], 0)).contains("cannot pack the model"));
+}
+
+#[test]
 fn a_wrong_gate_is_corrected_without_training_again() {
     let project = Project::new();
     project.replace("mlaction.toml", "[gates.accuracy]", "[gates.acuracy]");
