@@ -47,6 +47,13 @@ pub fn find_root(from: &Path) -> Result<PathBuf> {
         )
         .because(cause)
     })?;
+    if start.to_str().is_none() {
+        let name = start.display();
+        return Err(
+            Error::new(ExitCode::Usage, format!("the path `{name}` is not UTF-8"))
+                .hint("rename the folder: plans and reports are JSON, which cannot name it"),
+        );
+    }
     start.ancestors().find(|dir| dir.join(FILE_NAME).is_file()).map(Path::to_path_buf).ok_or_else(|| {
         Error::new(ExitCode::Config, format!("there is no {FILE_NAME} in `{}` or above it", start.display()))
             .hint("`mlaction init my-project` writes a project that works; `mlaction init --adopt` adds to an existing one")

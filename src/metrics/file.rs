@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::json::{Members, clean, quote_bare_words, walk};
+use super::number;
 use super::series::Recorder;
 use super::{ConfusionMatrix, Metric, MetricSet, Number, Series, Source};
 
@@ -177,6 +178,9 @@ impl Reader {
     fn value(&mut self, name: &str, raw: &str) {
         let Some(value) = Number::from_json(raw).filter(|_| !name.is_empty()) else {
             let hint = match raw.trim_matches('"').parse::<f64>() {
+                Ok(_) if raw.len() > number::MAX_CHARS => {
+                    &format!(" (more than {} characters)", number::MAX_CHARS)
+                }
                 Ok(_) if raw.starts_with('"') => " (write it without quotes)",
                 _ if raw.starts_with('[') => " (a curve belongs into `series`)",
                 _ => "",

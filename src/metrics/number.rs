@@ -20,7 +20,7 @@ pub struct Number {
 
 /// Longest text that is taken for a number. No program prints more digits on purpose, and a
 /// series keeps many of them.
-const MAX_CHARS: usize = 128;
+pub(super) const MAX_CHARS: usize = 128;
 
 impl Number {
     /// Reads a number as programs print it: `0.90`, `1e-5`, `+.5`, `nan`, `-inf`, `Infinity`.

@@ -392,11 +392,11 @@ fn lineage(report: &Report) -> String {
         };
         add("commit", format!("{}{dirty}", markdown(commit, NAME)));
     }
-    add("content", markdown(&lineage.content_hash, NAME));
-    add("code", markdown(&lineage.code, NAME));
+    add("content", digest(&lineage.content_hash));
+    add("code", digest(&lineage.code));
     for data in &lineage.data {
         let name = format!("data {}", markdown(&data.channel, NAME));
-        let hash = markdown(&data.fingerprint, NAME);
+        let hash = digest(&data.fingerprint);
         add(
             &name,
             format!("{hash} ({}, {})", files(data.files), bytes(data.bytes)),
@@ -406,11 +406,20 @@ fn lineage(report: &Report) -> String {
         add(&markdown(name, NAME), markdown(value, NAME));
     }
     if let Some(model) = &lineage.model {
-        let hash = markdown(&model.sha256, NAME);
+        let hash = digest(&model.sha256);
         add("model", format!("sha256 {hash} ({})", bytes(model.bytes)));
     }
     add("mlaction", markdown(&lineage.mlaction, NAME));
     fold("Lineage", &table.finish())
+}
+
+/// A hash in a form that is copied as it is; what is no hash does not get that form.
+fn digest(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b':';
+    match !text.is_empty() && text.len() <= NAME && text.bytes().all(is_plain) {
+        true => format!("`{text}`"),
+        false => "`not a hash`".to_owned(),
+    }
 }
 
 fn hyperparameters(report: &Report) -> Option<String> {

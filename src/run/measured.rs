@@ -109,7 +109,7 @@ impl Measured {
             gates,
             &judge.comparison(&made.held_out(), &made.definitions()),
         )
-        .map_err(|error| unknown(&error))?;
+        .map_err(|error| unknown(&error, &warnings))?;
         report.baseline = judge.baseline_info();
         report.curves = metrics.series;
         report.confusion_matrix = metrics.confusion_matrix;
@@ -135,11 +135,16 @@ impl Measured {
     }
 }
 
-fn unknown(error: &gate::UnknownMetrics) -> Error {
+fn unknown(error: &gate::UnknownMetrics, warnings: &[String]) -> Error {
     let existing = error.existing.iter().map(String::as_str);
     let hint = format!(
         "the run reported {}; correct the gate and run again: the model is not trained again",
         problem::one_of(existing)
     );
-    Error::new(ExitCode::Config, error.to_string()).hint(hint)
+    let unknown = Error::new(ExitCode::Config, error.to_string()).hint(hint);
+    // Why it is not among them, perhaps: `accuracy` is there, but is no number.
+    match warnings.is_empty() {
+        true => unknown,
+        false => unknown.because(warnings.join("; ")),
+    }
 }

@@ -75,7 +75,13 @@ async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf>
             reason: error.to_string(),
         },
     };
-    record.write_json(record::METRICS, &measured)?;
+    if let Err(error) = record.write_json(record::METRICS, &measured) {
+        // A full disk, most often: make room, so that the record can say so.
+        let _ = record.clean();
+        let reason = error.to_string();
+        record.enter(Phase::Ended { reason })?;
+        return Err(error);
+    }
     if measured.failure.is_none() && ended.is_ok() {
         record.clean()?;
     }

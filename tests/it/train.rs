@@ -173,7 +173,10 @@ fn a_model_that_cannot_be_packed_is_reported() {
         told.contains("train failed: cannot pack the model: `link` is a link"),
         "{told}"
     );
-    assert!(stdout(&project.run(&["report", "--format", "markdown"], 0)).contains("cannot pack the model"));
+    assert!(
+        stdout(&project.run(&["report", "--format", "markdown"], 0))
+            .contains("cannot pack the model")
+    );
 }
 
 #[test]

@@ -320,10 +320,19 @@ impl Destination for ProcessDestination {
         let base = &request.base;
         let metrics =
             ["model/metrics.json", "output/data/metrics.json"].map(|name| base.join(name));
-        let metrics = metrics
-            .into_iter()
-            .filter(|path| path.symlink_metadata().is_ok_and(|meta| meta.is_file()))
-            .collect();
+        let mut found = Vec::new();
+        for path in metrics {
+            match path.symlink_metadata() {
+                Ok(meta) if meta.is_file() => found.push(path),
+                Ok(_) => {
+                    return Err(Error::new(
+                        ExitCode::JobFailed,
+                        "the job's metrics.json is no regular file",
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
         let folder = base.join("model");
         let empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
         let model = if empty {
@@ -342,7 +351,7 @@ impl Destination for ProcessDestination {
         Ok(Artifacts {
             output: Some(base.join("output/data")),
             model,
-            metrics,
+            metrics: found,
         })
     }
 }
