@@ -192,7 +192,8 @@ impl<'s> Walk<'s> {
                     Some(name.span()),
                     "not allowed",
                 )
-                .help(format!("a name here matches `{pattern}`")),
+                .help(format!("a name here matches `{pattern}`"))
+                .readable(),
             );
         }
     }
@@ -356,17 +357,16 @@ impl<'s> Walk<'s> {
                 .get("description")
                 .and_then(Value::as_str)
                 .unwrap_or("it does not match the pattern");
-            self.problems.push(problem.help(about.replace('\n', " ")));
+            self.problems
+                .push(problem.help(about.replace('\n', " ")).readable());
         } else if schema
             .get("minLength")
             .and_then(Value::as_u64)
             .is_some_and(|least| (text.chars().count() as u64) < least)
         {
-            self.problems.push(Problem::new(
-                format!("`{name}` is empty"),
-                Some(span),
-                "expected some text",
-            ));
+            let empty = format!("`{name}` is empty");
+            self.problems
+                .push(Problem::new(empty, Some(span), "expected some text").readable());
         }
     }
 

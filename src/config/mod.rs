@@ -1,17 +1,20 @@
 //! `mlaction.toml`: read strictly, every mistake reported at once with its place.
 //!
 //! Two passes: [`check`] holds the document against the schema of [`raw::RawConfig`], then
-//! [`rules`] looks at what a schema cannot say. Both only read files of the project.
+//! [`rules`] looks at what a schema cannot say, also when the first pass found mistakes. Both only
+//! read files of the project.
 
 pub mod check;
 pub mod duration;
 pub mod problem;
 pub mod raw;
 pub mod rules;
+mod salvage;
 pub mod schema;
 
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::error::{Error, ExitCode, Result};
@@ -111,7 +114,7 @@ pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
     }
     let (problems, places) = check::check(&document, &schema::schema());
     if !problems.is_empty() {
-        return Err(problems);
+        return Err(with_rules(root, source, &document, &places, problems));
     }
     let raw: RawConfig = toml::from_str(source)
         .map_err(|error| vec![Problem::new(error.message(), error.span(), "here")])?;
@@ -125,6 +128,33 @@ pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
         }),
         problems => Err(problems),
     }
+}
+
+/// The mistakes in the document's form, and those that the rules find in what is left of it.
+fn with_rules(
+    root: &Path,
+    source: &str,
+    document: &Spanned<DeTable<'_>>,
+    places: &check::Places,
+    mut problems: Vec<Problem>,
+) -> Vec<Problem> {
+    let Some((raw, left_out)) = salvage::salvage(document, &problems) else {
+        return problems;
+    };
+    let mut rules = rules::Rules::new(root, source, places);
+    rules.apply(&raw);
+    let is_echo = |problem: &Problem| {
+        let mut names = left_out.iter();
+        names.any(|name| problem.message.contains(&format!("`{name}`")))
+    };
+    problems.extend(
+        rules
+            .finish()
+            .into_iter()
+            .filter(|problem| !is_echo(problem)),
+    );
+    problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+    problems
 }
 
 #[cfg(test)]

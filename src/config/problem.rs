@@ -16,6 +16,8 @@ pub struct Problem {
     pub label: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// Whether it is only the value that is wrong, and not the document's form.
+    pub is_readable: bool,
 }
 
 impl Problem {
@@ -30,7 +32,15 @@ impl Problem {
             span,
             label: label.into(),
             help: None,
+            is_readable: false,
         }
+    }
+
+    /// It is only the value that is wrong.
+    #[must_use]
+    pub fn readable(mut self) -> Self {
+        self.is_readable = true;
+        self
     }
 
     /// Adds advice.

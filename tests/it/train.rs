@@ -134,6 +134,34 @@ fn every_mistake_in_the_config_is_shown_at_once_with_its_place() {
 }
 
 #[test]
+fn mistakes_of_form_do_not_hide_the_others() {
+    let project = Project::new();
+    project.replace(
+        "mlaction.toml",
+        "[validation]\nentry_point = \"model/validate.py\"",
+        "[destinations.far]\nkind = \"proces\"\n[validation]\nentry_point = \"model/none.py\"",
+    );
+    project.replace("mlaction.toml", "min = 0.5", "min = \"0.5\"\nmaxx = 1");
+    project.replace(
+        "mlaction.toml",
+        "name = \"demo\"",
+        "name = \"demo\"\ndestination = \"far\"",
+    );
+    project.replace("mlaction.toml", "[\"held_out\"]", "[\"held_oot\"]");
+    let errors = stderr(&project.run(&["check"], 3));
+    for part in [
+        "did you mean `process`?",
+        "`min` must be a number",
+        "did you mean `max`?",
+        "`model/none.py` does not exist",
+        "there is no data channel `held_oot`",
+        "5 problems",
+    ] {
+        assert!(errors.contains(part), "{part} in\n{errors}");
+    }
+}
+
+#[test]
 fn files_that_were_there_before_are_not_reported_as_the_runs() {
     let project = Project::new();
     project.write("model/metrics.json", "{\"accuracy\": 0.99, \"stale\": 1}");
