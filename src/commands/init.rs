@@ -18,7 +18,7 @@ pub(super) fn run(base: &Path, arguments: cli::Init, talk: &Talk) -> Result<u8> 
         adopt,
         list,
     } = arguments;
-    let folder = base.join(dir);
+    let folder: PathBuf = base.join(dir).components().collect();
     let files = scaffold::files(&project_name(&folder, name)?);
     if list {
         return print(&listing(&folder, &files));

@@ -16,7 +16,8 @@ pub(super) struct Content<'a> {
     pub(super) hyperparameters: &'a IndexMap<String, String>,
     pub(super) training: &'a JobSettings,
     pub(super) validation: Option<&'a JobSettings>,
-    pub(super) environment: &'a str,
+    pub(super) language: &'a str,
+    pub(super) requirements: Option<&'a str>,
     pub(super) metrics: &'a Metrics,
 }
 

@@ -274,11 +274,8 @@ impl Plan {
             hyperparameters: &hyperparameters,
             training: &train,
             validation: validate.as_ref(),
-            environment: process
-                .environment
-                .key
-                .as_deref()
-                .unwrap_or(&process.environment.python),
+            language: &process.environment.language,
+            requirements: process.environment.requirements_hash.as_deref(),
             metrics: &metrics,
         });
         let same: Vec<&PastRun> = past

@@ -403,7 +403,11 @@ fn lineage(report: &Report) -> String {
         );
     }
     for (name, value) in &lineage.environment {
-        add(&markdown(name, NAME), markdown(value, NAME));
+        let shown = match name.as_str() {
+            "requirements" => digest(value),
+            _ => markdown(value, NAME),
+        };
+        add(&markdown(name, NAME), shown);
     }
     if let Some(model) = &lineage.model {
         let hash = digest(&model.sha256);

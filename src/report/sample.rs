@@ -264,7 +264,7 @@ pub(crate) fn empty() -> Report {
                     bytes,
                 })
                 .to_vec(),
-            environment: strings(&[("python", "3.12.4"), ("environment", "9f8e7d6c5b4a")]),
+            environment: strings(&[("python", "3.12.4"), ("requirements", "b3:9f8e7d6c5b4a")]),
             model: Some(ModelInfo {
                 file: "model.tar.gz".to_owned(),
                 sha256: "0123456789abcdef".repeat(4),

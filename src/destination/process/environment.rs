@@ -27,13 +27,14 @@ pub fn is_ready(folder: &Path) -> bool {
     folder.join(READY).is_file() && folder.join("bin/python").exists()
 }
 
-/// What a report says of an environment: the version of Python, and the key of its packages.
+/// What a report says of an environment: the version of Python, and the hash of its requirements.
 #[must_use]
 pub fn describe(environment: &PythonEnvironment) -> IndexMap<String, String> {
     let PythonEnvironment {
         python,
+        language: _,
         requirements: _,
-        key,
+        requirements_hash,
         folder,
         ready: _,
     } = environment;
@@ -50,7 +51,8 @@ pub fn describe(environment: &PythonEnvironment) -> IndexMap<String, String> {
         name.to_string_lossy().into_owned()
     };
     let mut described = IndexMap::from([("python".to_owned(), version.unwrap_or_else(name))]);
-    described.extend(key.clone().map(|key| ("environment".to_owned(), key)));
+    let requirements = requirements_hash.clone();
+    described.extend(requirements.map(|hash| ("requirements".to_owned(), hash)));
     described
 }
 

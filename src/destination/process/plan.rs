@@ -72,11 +72,13 @@ pub struct ProcessPlan {
 pub struct PythonEnvironment {
     /// The interpreter.
     pub python: String,
+    /// Its minor version, `python3.12`; its path where that does not say it.
+    pub language: String,
     /// The requirements file, when the config names one.
     pub requirements: Option<PathBuf>,
-    /// Hash over the requirements and the interpreter; names the environment's folder.
-    pub key: Option<String>,
-    /// The environment's folder.
+    /// Hash over the requirements and the files that they include.
+    pub requirements_hash: Option<String>,
+    /// The environment's folder, named by the requirements and the interpreter.
     pub folder: Option<PathBuf>,
     /// Whether it is already there.
     pub ready: bool,
@@ -211,35 +213,41 @@ impl PythonEnvironment {
         requirements: Option<&str>,
         context: &Context,
     ) -> Result<Self> {
-        let interpreter = python.display().to_string();
-        let Some(requirements) = requirements else {
-            return Ok(Self {
-                python: interpreter,
-                requirements: None,
-                key: None,
-                folder: None,
-                ready: true,
-            });
-        };
-        let path = root.join(requirements);
-        let mut hasher = blake3::Hasher::new_derive_key("mlaction python environment v1");
-        // `python3` is often a link to the version that made the environment.
+        // `python3` is often a link to the version that makes the environment.
         let resolved = python
             .canonicalize()
             .unwrap_or_else(|_| python.to_path_buf());
-        hasher.update(resolved.as_os_str().as_encoded_bytes());
+        let interpreter = Self {
+            python: python.display().to_string(),
+            language: language(&resolved),
+            requirements: None,
+            requirements_hash: None,
+            folder: None,
+            ready: true,
+        };
+        let Some(requirements) = requirements else {
+            return Ok(interpreter);
+        };
+        let path = root.join(requirements);
+        let mut hasher = blake3::Hasher::new_derive_key("mlaction requirements v1");
         for content in requirements_files(&path)? {
-            hasher.update(&[0]).update(&content);
+            hasher
+                .update(&(content.len() as u64).to_le_bytes())
+                .update(&content);
         }
-        let key = hasher.finalize().to_hex()[..16].to_owned();
-        let folder = context.cache.join("venvs").join(&key);
-        let ready = super::environment::is_ready(&folder);
+        let hash = hasher.finalize().to_hex().to_string();
+        let mut hasher = blake3::Hasher::new_derive_key("mlaction python environment v1");
+        hasher
+            .update(hash.as_bytes())
+            .update(resolved.as_os_str().as_encoded_bytes());
+        let key = &hasher.finalize().to_hex()[..16];
+        let folder = context.cache.join("venvs").join(key);
         Ok(Self {
-            python: interpreter,
             requirements: Some(path),
-            key: Some(key),
+            requirements_hash: Some(format!("b3:{hash}")),
+            ready: super::environment::is_ready(&folder),
             folder: Some(folder),
-            ready,
+            ..interpreter
         })
     }
 
@@ -250,6 +258,20 @@ impl PythonEnvironment {
             Some(folder) => folder.join("bin/python").display().to_string(),
             None => self.python.clone(),
         }
+    }
+}
+
+/// `python3.12` when that is the interpreter's own name, as it is wherever Python is installed;
+/// another name (a wrapper script) may stand for any version, so its path stands for itself.
+fn language(interpreter: &Path) -> String {
+    let name = interpreter
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy();
+    let minor = name.strip_prefix("python3.").unwrap_or_default();
+    match minor.trim_end_matches('t').parse::<u8>() {
+        Ok(_) => name.into_owned(),
+        Err(_) => interpreter.display().to_string(),
     }
 }
 
@@ -285,6 +307,18 @@ fn requirements_files(path: &Path) -> Result<Vec<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interpreter_is_known_by_its_version_wherever_it_is() {
+        let known = |path: &str| language(Path::new(path));
+        assert_eq!(known("/usr/bin/python3.11"), "python3.11");
+        assert_eq!(known("/opt/py/3.13.1/bin/python3.13t"), "python3.13t");
+        assert_eq!(
+            known("/root/.pyenv/shims/python3"),
+            "/root/.pyenv/shims/python3"
+        );
+        assert_eq!(known("/usr/bin/pypy3.10"), "/usr/bin/pypy3.10");
+    }
 
     #[test]
     fn included_requirements_belong_to_the_environment() {
