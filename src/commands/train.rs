@@ -6,7 +6,7 @@ use super::{color, print, runtime, screen, to_json};
 use crate::cli;
 use crate::config;
 use crate::context::Context;
-use crate::data::fingerprint::Progress;
+use crate::data::known::Known;
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::{Choices, Plan, text};
 use crate::record;
@@ -31,11 +31,11 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         force,
         hyperparameters,
     };
-    let progress = Progress::default();
+    let known = Known::load(&context.cache, root, context.now.as_second());
     let plan = talk.watch(
         "reading code and data",
-        || report::text::bytes(progress.bytes()),
-        || Plan::new(config, choices, &context, &record::past(root), &progress),
+        || report::text::bytes(known.bytes()),
+        || Plan::new(config, choices, &context, &record::past(root), &known),
     )?;
     if dry_run {
         return print(&if json {
@@ -43,6 +43,9 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         } else {
             text::render(&plan)
         });
+    }
+    if let Err(error) = known.save() {
+        talk.detail(&format!("hashes of large files are not kept: {error}"));
     }
     if let Some(state) = record::running(root, &plan.content_hash) {
         return Err(Error::new(

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use blake3::hazmat::{
     ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root,
@@ -16,6 +16,8 @@ use blake3::hazmat::{
 use ignore::WalkBuilder;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+use super::known::Known;
 
 /// Read buffer of one thread; memory does not grow with the data.
 const BUFFER: usize = 256 * 1024;
@@ -84,39 +86,20 @@ impl DataError {
     }
 }
 
-/// How many bytes were read so far, for those who watch.
-#[derive(Debug, Default)]
-pub struct Progress(AtomicU64);
-
-impl Progress {
-    fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// The bytes read so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Fingerprints a file or folder. Links are followed, as data caches link files.
+/// Fingerprints a file or folder. Links are followed, as data caches link files. Files that are
+/// [`Known`] are not read.
 ///
 /// # Errors
 /// Missing or unreadable files, special files, loops of links, files that change while they
 /// are read.
-pub fn fingerprint(
-    root: &Path,
-    content: Content,
-    progress: &Progress,
-) -> Result<Fingerprint, DataError> {
+pub fn fingerprint(root: &Path, content: Content, known: &Known) -> Result<Fingerprint, DataError> {
     let mut files = walk(root, content)?;
     files.sort_by(|(a, _), (b, _)| {
         a.as_os_str()
             .as_encoded_bytes()
             .cmp(b.as_os_str().as_encoded_bytes())
     });
-    let hashed = hash_files(&files, progress)?;
+    let hashed = hash_files(&files, known)?;
     let mut all = blake3::Hasher::new_derive_key("mlaction fingerprint v1");
     let mut bytes = 0;
     for ((name, _), (hash, file)) in files.iter().zip(hashed) {
@@ -137,16 +120,21 @@ pub fn fingerprint(
 /// The BLAKE3 hash of each file: a small one in one thread, the pieces of large ones in all.
 fn hash_files(
     files: &[(PathBuf, PathBuf)],
-    progress: &Progress,
+    known: &Known,
 ) -> Result<Vec<(blake3::Hash, Metadata)>, DataError> {
     let small = in_parallel(files.len(), |index, buffer| {
         let file = Opened::new(&files[index].1)?;
+        if let Some(hash) = known.get(&file.meta) {
+            return Ok((Some(hash), file.meta));
+        }
         if file.meta.len() > LARGE {
             return Ok((None, file.meta));
         }
         let mut hasher = blake3::Hasher::new();
-        file.read(0..file.meta.len(), buffer, progress, &mut hasher)?;
-        Ok((Some(hasher.finalize()), file.meta))
+        file.read(0..file.meta.len(), buffer, known, &mut hasher)?;
+        let hash = hasher.finalize();
+        known.note(&file.meta, hash);
+        Ok((Some(hash), file.meta))
     })?;
     let pieces: Vec<(usize, u64)> = (0..)
         .zip(&small)
@@ -165,7 +153,7 @@ fn hash_files(
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(start);
         let range = start..meta.len().min(start + PIECE);
-        file.read(range, buffer, progress, &mut hasher)?;
+        file.read(range, buffer, known, &mut hasher)?;
         Ok(hasher.finalize_non_root())
     })?
     .into_iter();
@@ -174,7 +162,9 @@ fn hash_files(
             let pieces = usize::try_from(meta.len().div_ceil(PIECE)).unwrap_or(usize::MAX);
             let pieces: Vec<ChainingValue> = values.by_ref().take(pieces).collect();
             let (left, right) = halves(meta.len(), &pieces);
-            merge_subtrees_root(&left, &right, Mode::Hash)
+            let hash = merge_subtrees_root(&left, &right, Mode::Hash);
+            known.note(&meta, hash);
+            hash
         });
         (hash, meta)
     });
@@ -308,7 +298,7 @@ impl<'p> Opened<'p> {
         &self,
         range: Range<u64>,
         buffer: &mut [u8],
-        progress: &Progress,
+        known: &Known,
         hasher: &mut blake3::Hasher,
     ) -> Result<(), DataError> {
         let mut at = range.start;
@@ -319,7 +309,7 @@ impl<'p> Opened<'p> {
                 Ok(0) => return Err(self.changed()),
                 Ok(read) => {
                     hasher.update(&buffer[..read]);
-                    progress.add(read);
+                    known.add(read);
                     at += read as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -376,7 +366,7 @@ mod tests {
     }
 
     fn hash(folder: &tempfile::TempDir, content: Content) -> String {
-        fingerprint(folder.path(), content, &Progress::default())
+        fingerprint(folder.path(), content, &Known::default())
             .unwrap()
             .hash
     }
@@ -396,7 +386,7 @@ mod tests {
                 hash(&folder(other), Content::Data)
             );
         }
-        let found = fingerprint(one.path(), Content::Data, &Progress::default()).unwrap();
+        let found = fingerprint(one.path(), Content::Data, &Known::default()).unwrap();
         assert_eq!((found.files, found.bytes), (2, 2));
     }
 
@@ -414,7 +404,7 @@ mod tests {
 
     #[test]
     fn missing_and_special_files_are_errors_that_name_them() {
-        let none = Progress::default();
+        let none = Known::default();
         let place = folder(&[]);
         let error = fingerprint(&place.path().join("gone"), Content::Data, &none).unwrap_err();
         assert!(error.to_string().contains("gone"));
@@ -450,11 +440,11 @@ mod tests {
         ] {
             let bytes: Vec<u8> = (0..size).map(|at| (at / 1021 + at % 251) as u8).collect();
             std::fs::write(&path, &bytes).unwrap();
-            let progress = Progress::default();
+            let known = Known::default();
             let files = [(PathBuf::new(), path.clone())];
-            let hashed = hash_files(&files, &progress).unwrap();
+            let hashed = hash_files(&files, &known).unwrap();
             assert_eq!(hashed[0].0, blake3::hash(&bytes), "{size} bytes");
-            assert_eq!(progress.bytes(), size);
+            assert_eq!(known.bytes(), size);
         }
     }
 

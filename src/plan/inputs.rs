@@ -8,7 +8,8 @@ use super::{Code, Source, identity};
 use crate::config::problem::one_of;
 use crate::config::raw::{Channel, Destination, RawConfig};
 use crate::context::Context;
-use crate::data::fingerprint::{Content, DataError, Fingerprint, Progress, fingerprint};
+use crate::data::fingerprint::{Content, DataError, Fingerprint, fingerprint};
+use crate::data::known::Known;
 use crate::destination::process::plan::ProcessPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::Baseline;
@@ -70,13 +71,13 @@ pub(crate) fn data_error(error: &DataError) -> Error {
     Error::new(ExitCode::Data, error.to_string())
 }
 
-pub(super) fn read_code(root: &Path, sources: Vec<String>, progress: &Progress) -> Result<Code> {
+pub(super) fn read_code(root: &Path, sources: Vec<String>, known: &Known) -> Result<Code> {
     let sources = sources
         .into_iter()
         .map(|path| {
             let Fingerprint {
                 hash, files, bytes, ..
-            } = fingerprint(&root.join(&path), Content::Code, progress)
+            } = fingerprint(&root.join(&path), Content::Code, known)
                 .map_err(|error| data_error(&error))?;
             Ok(Source {
                 path,
@@ -97,8 +98,8 @@ pub(super) fn read_code(root: &Path, sources: Vec<String>, progress: &Progress) 
     })
 }
 
-pub(super) fn program_hash(root: &Path, program: &str, progress: &Progress) -> Result<String> {
-    Ok(fingerprint(&root.join(program), Content::Code, progress)
+pub(super) fn program_hash(root: &Path, program: &str, known: &Known) -> Result<String> {
+    Ok(fingerprint(&root.join(program), Content::Code, known)
         .map_err(|error| data_error(&error))?
         .hash)
 }
@@ -107,7 +108,7 @@ pub(super) fn read_data<'a>(
     root: &Path,
     data: &IndexMap<String, Channel>,
     channels: impl Iterator<Item = &'a String>,
-    progress: &Progress,
+    known: &Known,
 ) -> Result<Vec<DataSource>> {
     let mut sources: Vec<DataSource> = Vec::new();
     for channel in channels {
@@ -122,7 +123,7 @@ pub(super) fn read_data<'a>(
         }
         let Fingerprint {
             hash, files, bytes, ..
-        } = fingerprint(&root.join(&settings.path), Content::Data, progress)
+        } = fingerprint(&root.join(&settings.path), Content::Data, known)
             .map_err(|error| data_error(&error))?;
         sources.push(DataSource {
             channel: channel.clone(),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::raw::{Inconclusive, RawConfig};
 use crate::config::{Config, duration, rules};
 use crate::context::Context;
-use crate::data::fingerprint::Progress;
+use crate::data::known::Known;
 use crate::destination::process::plan::{ProcessPlan, Request};
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::{Baseline, Comparison, Definitions};
@@ -189,7 +189,7 @@ pub struct PastRun {
 }
 
 impl Plan {
-    /// Decides everything. Reading the data may take long: `progress` can be watched.
+    /// Decides everything. Reading the data may take long: `known` tells how far it is.
     ///
     /// # Errors
     /// Unknown destination, missing or unreadable data, unreadable baseline, no interpreter.
@@ -198,7 +198,7 @@ impl Plan {
         choices: Choices,
         context: &Context,
         past: &[PastRun],
-        progress: &Progress,
+        known: &Known,
     ) -> Result<Self> {
         let Config {
             root,
@@ -233,7 +233,7 @@ impl Plan {
         } else {
             training.source
         };
-        let code = inputs::read_code(&root, sources, progress)?;
+        let code = inputs::read_code(&root, sources, known)?;
         let held_out: Vec<String> = validation
             .as_ref()
             .map(|validation| validation.channels.clone())
@@ -244,10 +244,10 @@ impl Plan {
                 .cloned()
                 .collect()
         });
-        let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out), progress)?;
+        let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out), known)?;
 
         let train = JobSettings {
-            program: inputs::program_hash(&root, &training.entry_point, progress)?,
+            program: inputs::program_hash(&root, &training.entry_point, known)?,
             entry_point: training.entry_point,
             channels: trained_on,
             environment: training.environment,
@@ -255,7 +255,7 @@ impl Plan {
         };
         let validate = match validation {
             Some(validation) => Some(JobSettings {
-                program: inputs::program_hash(&root, &validation.entry_point, progress)?,
+                program: inputs::program_hash(&root, &validation.entry_point, known)?,
                 entry_point: validation.entry_point,
                 channels: validation.channels,
                 environment: validation.environment,

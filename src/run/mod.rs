@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::context::Context;
-use crate::data::fingerprint::{Content, DataError, Progress, fingerprint, is_touched};
+use crate::data::fingerprint::{Content, DataError, fingerprint, is_touched};
+use crate::data::known::Known;
 use crate::destination::process::environment;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
@@ -152,8 +153,7 @@ fn data_is_unchanged(plan: &Plan) -> Result<()> {
         let path = plan.root.join(&source.path);
         let same = || -> std::result::Result<bool, DataError> {
             Ok(!is_touched(&path, planned)?
-                || fingerprint(&path, Content::Data, &Progress::default())?.hash
-                    == source.fingerprint)
+                || fingerprint(&path, Content::Data, &Known::default())?.hash == source.fingerprint)
         };
         if !same().map_err(|error| data_error(&error))? {
             let changed = format!(

@@ -21,7 +21,8 @@ use tokio::process::{Child, Command};
 
 use super::{Artifacts, Destination, JobState, PollError, Stop};
 use crate::data::archive;
-use crate::data::fingerprint::{Content, Progress, fingerprint};
+use crate::data::fingerprint::{Content, fingerprint};
+use crate::data::known::Known;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::identity;
 use crate::plan::inputs::data_error;
@@ -98,15 +99,15 @@ impl ProcessDestination {
 
     /// Copies the code, and holds the copy against the plan: what runs is what was hashed.
     fn copy_code(&self, request: &Request) -> Result<()> {
-        let unwatched = Progress::default();
+        let unread = Known::default();
         let mut copied = Vec::new();
         for source in &request.code {
             let (from, to) = (
                 self.root.join(source),
                 request.working_directory.join(source),
             );
-            let original = fingerprint(&from, Content::Code, &unwatched)
-                .map_err(|error| data_error(&error))?;
+            let original =
+                fingerprint(&from, Content::Code, &unread).map_err(|error| data_error(&error))?;
             for name in &original.paths {
                 // NOTE: joining an empty name would add a slash to a file's path.
                 let (from, to) = match name.as_os_str().is_empty() {
@@ -121,7 +122,7 @@ impl ProcessDestination {
                     .doing(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
             }
             let copy =
-                fingerprint(&to, Content::Code, &unwatched).map_err(|error| data_error(&error))?;
+                fingerprint(&to, Content::Code, &unread).map_err(|error| data_error(&error))?;
             copied.push((source.clone(), copy.hash));
         }
         let fingerprint = identity::combined(

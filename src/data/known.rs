@@ -1,0 +1,185 @@
+//! Hashes of large files that were read before. A file of which size, times and inode say that it
+//! is the same is not read again; a dry run of a hundred gigabytes takes milliseconds then.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic;
+
+/// Smaller files are read as fast as they are looked up.
+const LEAST: u64 = 1024 * 1024;
+
+/// A file that changed so few seconds ago may change again within one tick of its clock.
+const UNSETTLED: i64 = 2;
+
+/// What must be the same for a file to be the same. The time of the last change of the inode
+/// cannot be set by a program, so a file that was written to is never taken for the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Inode {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Inode {
+    fn from(meta: &Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+/// The files of one project, as far as they were read.
+#[derive(Debug, Default)]
+pub struct Known {
+    file: PathBuf,
+    /// Seconds since 1970, before the first file was opened.
+    now: i64,
+    before: HashMap<Inode, blake3::Hash>,
+    seen: Mutex<HashMap<Inode, blake3::Hash>>,
+    read: AtomicU64,
+}
+
+impl Known {
+    /// What is known of a project, now; nothing when it was never read.
+    #[must_use]
+    pub fn load(cache: &Path, project: &Path, now: i64) -> Self {
+        let name = blake3::hash(project.as_os_str().as_encoded_bytes()).to_hex();
+        let file = cache.join("hashes").join(&name[..16]);
+        let known: Vec<(Inode, String)> = std::fs::read(&file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let before = known
+            .into_iter()
+            .filter_map(|(inode, hash)| Some((inode, blake3::Hash::from_hex(hash).ok()?)))
+            .collect();
+        Self {
+            file,
+            now,
+            before,
+            ..Self::default()
+        }
+    }
+
+    /// The hash of a file that is still the same.
+    pub(super) fn get(&self, meta: &Metadata) -> Option<blake3::Hash> {
+        let inode = Inode::from(meta);
+        let hash = *self.before.get(&inode)?;
+        self.note(meta, hash);
+        Some(hash)
+    }
+
+    /// Remembers the hash of a file that was read.
+    pub(super) fn note(&self, meta: &Metadata, hash: blake3::Hash) {
+        if meta.len() >= LEAST && meta.ctime() < self.now - UNSETTLED {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.insert(meta.into(), hash);
+        }
+    }
+
+    /// Counts bytes that were read.
+    pub(super) fn add(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The bytes read so far, for those who watch.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Keeps what was seen for the next time, and forgets the rest.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn save(self) -> io::Result<()> {
+        let seen = self
+            .seen
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if seen == self.before {
+            return Ok(());
+        }
+        let known: Vec<(Inode, String)> = seen
+            .into_iter()
+            .map(|(inode, hash)| (inode, hash.to_hex().to_string()))
+            .collect();
+        std::fs::create_dir_all(atomic::folder_of(&self.file))?;
+        atomic::write(&self.file, serde_json::to_vec(&known)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::fingerprint::{Content, fingerprint};
+
+    #[test]
+    fn a_large_file_is_read_again_when_it_changed_and_only_then() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, cache) = (place.path().join("data"), place.path().join("cache"));
+        std::fs::create_dir(&data).unwrap();
+        let large = data.join("large");
+        std::fs::write(&large, vec![1; LEAST as usize]).unwrap();
+        std::fs::write(data.join("small"), "2").unwrap();
+        let changed = large.metadata().unwrap().ctime();
+        let look = |now| {
+            let known = Known::load(&cache, &data, now);
+            let hash = fingerprint(&data, Content::Data, &known).unwrap().hash;
+            let read = known.bytes();
+            known.save().unwrap();
+            (hash, read)
+        };
+
+        let (hash, read) = look(changed + UNSETTLED);
+        assert_eq!(read, LEAST + 1);
+        assert_eq!(
+            look(changed + 100),
+            (hash.clone(), LEAST + 1),
+            "it was not settled"
+        );
+        assert_eq!(look(changed + 100), (hash.clone(), 1));
+
+        let modified = large.metadata().unwrap().modified().unwrap();
+        std::fs::write(&large, vec![3; LEAST as usize]).unwrap();
+        std::fs::File::open(&large)
+            .unwrap()
+            .set_modified(modified)
+            .unwrap();
+        let (other, read) = look(changed + 100);
+        assert_ne!(other, hash);
+        assert_eq!(read, LEAST + 1);
+
+        std::fs::write(
+            cache
+                .join("hashes")
+                .read_dir()
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap()
+                .path(),
+            "[[",
+        )
+        .unwrap();
+        assert_eq!(
+            look(changed + 100),
+            (other, LEAST + 1),
+            "a broken cache is no cache"
+        );
+    }
+}
