@@ -71,9 +71,16 @@ pub fn change(row: &MetricRow) -> String {
     if absolute == 0.0 {
         return "=".to_owned();
     }
-    let percent = relative
-        .map(|part| format!(" ({:+.1} %)", part * 100.0))
-        .unwrap_or_default();
+    let was_positive = row
+        .baseline
+        .as_ref()
+        .is_some_and(|baseline| baseline.value() > 0.0);
+    let percent = match relative {
+        // Thousands of percent say less than how many times it is.
+        Some(part) if part >= 9.0 && was_positive => format!(" ({} times)", (1.0 + part).round()),
+        Some(part) => format!(" ({:+.1} %)", part * 100.0),
+        None => String::new(),
+    };
     let (sign, arrow) = if absolute > 0.0 {
         ("+", "↑")
     } else {
@@ -268,6 +275,23 @@ mod tests {
         assert_eq!(markdown("1. _a_ - b", 80), "1&#46; &#95;a&#95; &#45; b");
         assert_eq!(markdown(" \u{200b}\n", 80), "(empty)");
         assert_eq!(markdown("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn a_change_in_figures_that_mean_something() {
+        let row = |value: f64, baseline: f64| {
+            let mut row = crate::report::sample::rich().metrics.remove(0);
+            row.direction = None;
+            row.change = Some(Change {
+                absolute: value - baseline,
+                relative: Some((value - baseline) / baseline.abs()),
+            });
+            row.baseline = Some(Number::from(baseline));
+            change(&row)
+        };
+        assert_eq!(row(0.5, 0.25), "+0.25 (+100.0 %) ↑");
+        assert_eq!(row(5.0, 0.01), "+4.99 (500 times) ↑");
+        assert_eq!(row(9.0, -1.0), "+10 (+1000.0 %) ↑");
     }
 
     #[test]
