@@ -1,9 +1,11 @@
 //! Files that appear whole or not at all: written under a temporary name, then renamed.
 
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use tempfile::{NamedTempFile, TempDir};
 
 /// How temporary names begin.
@@ -39,6 +41,20 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let mut file = file_in(folder_of(path))?;
     file.write_all(content.as_ref())?;
     Ok(file.persist(path).map(drop)?)
+}
+
+/// Opens a file that serves as a lock. It is made when it is not there; what is there is not
+/// changed, and no link is followed.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn lock_file(path: &Path) -> io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
 }
 
 /// The folder that a path's last part lies in.

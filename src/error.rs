@@ -156,11 +156,16 @@ impl Error {
             text.push_str(rendered);
             text.push_str("\n\n");
         }
+        // Names of files, metrics and the like may be anybody's.
+        let plain = |text: &str| {
+            let lines: Vec<String> = text.split('\n').map(crate::report::text::plain).collect();
+            lines.join("\n")
+        };
         text.push_str("error: ");
-        text.push_str(message);
+        text.push_str(&plain(message));
         for (name, part) in [("cause", cause), ("hint", hint)] {
             if let Some(part) = part {
-                text.push_str(&format!("\n  {name}: {part}"));
+                text.push_str(&format!("\n  {name}: {}", plain(part)));
             }
         }
         text

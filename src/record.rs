@@ -1,7 +1,7 @@
 //! The run record: `.mlaction/runs/RUN/`, complete enough to make the report again.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use crate::destination::process::supervise;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::pieces::Splitter;
 use crate::plan::{PastRun, Plan};
+use crate::run::measured::Measured;
 
 /// The jobs' output, byte by byte.
 pub const LOG: &str = "log.txt";
@@ -55,6 +56,9 @@ pub struct State {
     pub process: u32,
     /// What it is doing, or how it ended.
     pub phase: Phase,
+    /// When it was last judged again without training (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_at: Option<Timestamp>,
 }
 
 /// A run's phase.
@@ -103,6 +107,7 @@ impl Record {
             started_at: plan.created_at,
             process: std::process::id(),
             phase: Phase::Running,
+            judged_at: None,
         };
         let mut record = Self {
             folder: making.path().to_path_buf(),
@@ -133,6 +138,29 @@ impl Record {
         &self.folder
     }
 
+    /// A finished run, to be judged again.
+    ///
+    /// # Errors
+    /// It is no run, or cannot be locked.
+    pub fn open(folder: PathBuf) -> Result<Self> {
+        let lock = lock(&folder)?;
+        let state = read_json(&folder, STATE)?;
+        Ok(Self {
+            folder,
+            state,
+            _lock: lock,
+        })
+    }
+
+    /// Notes that a finished run was judged again: it is the last one now.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn judged(&mut self, at: Timestamp) -> Result<()> {
+        self.state.judged_at = Some(at);
+        self.write_json(STATE, &self.state)
+    }
+
     /// Notes a phase.
     ///
     /// # Errors
@@ -152,17 +180,41 @@ impl Record {
         write(&self.folder, name, &text)
     }
 
-    /// Removes the working folders of the jobs.
-    ///
-    /// # Errors
-    /// They cannot be removed.
-    pub fn clean(&self) -> Result<()> {
+    /// Removes the working folders of the jobs; gives a word when some of it stays.
+    pub fn clean(&self) -> Option<String> {
         let work = self.folder.join("work");
-        match std::fs::remove_dir_all(&work) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).doing(|| format!("cannot remove `{}`", work.display()))
+        let removed = std::fs::remove_dir_all(&work).or_else(|error| match error.kind() {
+            ErrorKind::NotFound => Ok(()),
+            _ => {
+                // A job may have left folders that cannot be written.
+                make_writable(&work);
+                std::fs::remove_dir_all(&work)
             }
-            _ => Ok(()),
+        });
+        let error = removed.err()?;
+        Some(format!("`{}` is left behind: {error}", work.display()))
+    }
+
+    /// Keeps the checkpoints of a job that lost its mlaction.
+    fn keep_checkpoints(&self) {
+        let from = self.folder.join("work/train/checkpoints");
+        let some = std::fs::read_dir(&from).is_ok_and(|mut entries| entries.next().is_some());
+        if some {
+            // NOTE: what cannot be moved is lost with the rest of the working folder.
+            let _ = std::fs::rename(from, self.folder.join("checkpoints"));
+        }
+    }
+}
+
+/// Gives the owner every right on the folders below, as far as that goes.
+fn make_writable(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // NOTE: what stays as it is shows when it is removed.
+    let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    for entry in entries.filter_map(std::result::Result::ok) {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
         }
     }
 }
@@ -170,7 +222,7 @@ impl Record {
 /// A repository that was there before mlaction does not ignore its folder.
 fn keep_out_of_git(folder: &Path) -> Result<()> {
     let path = folder.join(".gitignore");
-    if path.exists() {
+    if path.metadata().is_ok_and(|meta| meta.len() > 0) {
         return Ok(());
     }
     std::fs::write(&path, "*\n").doing(|| format!("cannot write `{}`", path.display()))
@@ -179,7 +231,7 @@ fn keep_out_of_git(folder: &Path) -> Result<()> {
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let what = || format!("cannot lock `{}`", path.display());
-    let file = File::create(&path).doing(what)?;
+    let file = atomic::lock_file(&path).doing(what)?;
     // NOTE: others hold it for a moment only, to see whether it is held.
     file.lock().doing(what)?;
     Ok(file)
@@ -223,6 +275,7 @@ pub fn past(root: &Path) -> Vec<PastRun> {
                  started_at: _,
                  process: _,
                  phase,
+                 judged_at: _,
              }| PastRun {
                 run,
                 content_hash,
@@ -283,6 +336,27 @@ pub fn read_json<T: serde::de::DeserializeOwned>(folder: &Path, name: &str) -> R
     serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
 }
 
+/// Whether a finished run still has what it gave: its metrics, and the model that they belong to.
+#[must_use]
+pub fn is_whole(root: &Path, run: &str) -> bool {
+    let folder = runs_dir(root).join(run);
+    let measured: Result<Measured> = read_json(&folder, METRICS);
+    measured.is_ok_and(|measured| {
+        measured.model.is_none_or(|model| {
+            let file = folder.join(&model.file).metadata();
+            file.is_ok_and(|meta| meta.is_file() && meta.len() == model.bytes)
+        })
+    })
+}
+
+/// The run that was trained or judged last.
+#[must_use]
+pub fn last(states: &[State]) -> Option<&State> {
+    states
+        .iter()
+        .max_by_key(|state| state.judged_at.unwrap_or(state.started_at))
+}
+
 /// Whether the mlaction that works on a run is still there.
 #[must_use]
 pub fn is_alive(root: &Path, state: &State) -> bool {
@@ -314,21 +388,22 @@ pub fn explain_interrupted(root: &Path) -> Result<Vec<String>> {
             continue;
         }
         let folder = runs_dir(root).join(&state.run);
+        supervise::wait_for_end(&folder);
+        // It may have been closed, or have ended by itself, since its state was read.
+        let mut record = Record::open(folder)?;
+        if record.state.phase != Phase::Running {
+            continue;
+        }
         lines.push(format!(
             "run {} was interrupted: its mlaction (process {}) ended before the run did; cleaned up",
             state.run, state.process
         ));
-        supervise::wait_for_end(&folder);
-        let mut record = Record {
-            _lock: lock(&folder)?,
-            folder,
-            state,
-        };
-        record.clean()?;
-        atomic::sweep(&record.folder);
         record.enter(Phase::Ended {
             reason: "interrupted: mlaction ended before the run did".to_owned(),
         })?;
+        record.keep_checkpoints();
+        lines.extend(record.clean());
+        atomic::sweep(&record.folder);
     }
     Ok(lines)
 }

@@ -159,6 +159,7 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        let how = crate::report::text::plain(how);
         self.talk.say(&format!("{}: {how}", self.name));
     }
 }

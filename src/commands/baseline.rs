@@ -33,15 +33,13 @@ pub(super) fn run(root: &Path, action: BaselineAction, talk: &Talk) -> Result<u8
         }
         BaselineAction::Set { run } => {
             let last = || {
-                let complete =
-                    |state: &&record::State| matches!(state.phase, Phase::Complete { .. });
-                record::states(root)
-                    .iter()
-                    .rfind(complete)
-                    .map(|state| state.run.clone())
+                let mut states = record::states(root);
+                states.retain(|state| matches!(state.phase, Phase::Complete { .. }));
+                record::last(&states).map(|state| state.run.clone())
             };
+            let is_named = run.is_some();
             let folder = show::folder(root, run.or_else(last))?;
-            let baseline = from_run(&folder)?;
+            let baseline = from_run(&folder, is_named)?;
             baseline
                 .save(&path)
                 .map_err(|error| Error::new(ExitCode::Internal, error.to_string()))?;
@@ -56,8 +54,15 @@ pub(super) fn run(root: &Path, action: BaselineAction, talk: &Talk) -> Result<u8
     }
 }
 
-fn from_run(folder: &Path) -> Result<Baseline> {
+fn from_run(folder: &Path, is_named: bool) -> Result<Baseline> {
     let report = show::load(folder)?;
+    if report.status == Status::GateFailed && !is_named {
+        let failed = format!("the last run, {}, failed a gate", report.run);
+        return Err(Error::new(ExitCode::Usage, failed).hint(format!(
+            "`mlaction baseline set {}` takes it all the same",
+            report.run
+        )));
+    }
     if !matches!(
         report.status,
         Status::Passed | Status::Inconclusive | Status::GateFailed

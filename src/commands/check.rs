@@ -32,7 +32,7 @@ fn mistakes(config: &Config, context: &Context) -> Vec<Error> {
         .values()
         .filter_map(|channel| inputs::missing_data(root, &channel.path))
         .collect();
-    mistakes.extend(inputs::load_baseline(&root.join(&raw.baseline.path)).err());
+    mistakes.extend(inputs::load_baseline(&root.join(&raw.baseline.path), false).err());
     mistakes.extend(inputs::destination(root, raw, None, context).err());
     mistakes
 }

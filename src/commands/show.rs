@@ -1,12 +1,14 @@
 //! `runs`, `report`, `logs`: what the record holds.
 
 use std::fs::File;
+use std::io::{IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::{print, screen};
 use crate::cli::Format;
 use crate::config::problem::did_you_mean;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::metrics::pieces::{End, Piece, Splitter};
 use crate::record::{self, Phase};
 use crate::report::{Report, html, json, markdown};
 
@@ -41,7 +43,7 @@ pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
 pub(super) fn folder(root: &Path, run: Option<String>) -> Result<PathBuf> {
     let states = record::states(root);
     let names = || states.iter().map(|state| state.run.as_str());
-    let Some(name) = run.or_else(|| names().next_back().map(str::to_owned)) else {
+    let Some(name) = run.or_else(|| record::last(&states).map(|state| state.run.clone())) else {
         return Err(
             Error::new(ExitCode::Usage, "there are no runs yet").hint("`mlaction train` makes one")
         );
@@ -69,7 +71,7 @@ pub(super) fn load(folder: &Path) -> Result<Report> {
         })
         .map_err(|error| {
             error.hint(
-                "the run has not ended, or was interrupted; `mlaction logs` shows how far it came",
+                "`mlaction runs` says how the run ended; `mlaction train` judges a complete one",
             )
         })?;
     serde_json::from_str(&text).map_err(|error| {
@@ -88,11 +90,36 @@ pub(super) fn report(root: &Path, run: Option<String>, format: Format) -> Result
     })
 }
 
+/// A log for a terminal: lines without what a program could do to the terminal.
+fn show_lines(log: &mut File, out: &mut impl Write) -> std::io::Result<()> {
+    let mut splitter = Splitter::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut shown = Ok(());
+    let mut show = |piece: Piece<'_>| {
+        if piece.end == End::Line && shown.is_ok() {
+            shown = writeln!(out, "{}", crate::report::text::plain(piece.text));
+        }
+    };
+    loop {
+        match log.read(&mut buffer)? {
+            0 => break,
+            read => splitter.push(&buffer[..read], &mut show),
+        }
+    }
+    splitter.finish(&mut show);
+    shown
+}
+
 /// Prints a run's log.
 pub(super) fn logs(root: &Path, run: Option<String>) -> Result<u8> {
     let path = folder(root, run)?.join(record::LOG);
     let mut log = File::open(&path).doing(|| format!("cannot read `{}`", path.display()))?;
-    match std::io::copy(&mut log, &mut std::io::stdout().lock()) {
+    let mut out = std::io::stdout().lock();
+    let shown = match out.is_terminal() {
+        true => show_lines(&mut log, &mut out),
+        false => std::io::copy(&mut log, &mut out).map(drop),
+    };
+    match shown {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).doing(|| "cannot write the log".to_owned())
         }

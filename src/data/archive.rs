@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
@@ -37,8 +38,9 @@ pub enum ArchiveError {
 /// name that is renamed. The same files give the same bytes.
 ///
 /// # Errors
-/// Links and special files are refused; a name that cannot be read or written fails.
-pub fn pack(folder: &Path, archive: &Path) -> Result<Packed, ArchiveError> {
+/// Links and special files are refused; a name that cannot be read or written fails, and so does
+/// everything once `stop` is set.
+pub fn pack(folder: &Path, archive: &Path, stop: &AtomicBool) -> Result<Packed, ArchiveError> {
     if !folder.symlink_metadata()?.is_dir() {
         return Err(ArchiveError::NotAFile(folder.display().to_string()));
     }
@@ -76,7 +78,10 @@ pub fn pack(folder: &Path, archive: &Path) -> Result<Packed, ArchiveError> {
             tar.append_data(
                 &mut header,
                 name,
-                File::open(entry.path())?.take(meta.len()),
+                Stoppable {
+                    inner: File::open(entry.path())?.take(meta.len()),
+                    stop,
+                },
             )?;
             files += 1;
         } else {
@@ -96,6 +101,21 @@ pub fn pack(folder: &Path, archive: &Path) -> Result<Packed, ArchiveError> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A reader that fails once it is told to stop.
+struct Stoppable<'s, R> {
+    inner: R,
+    stop: &'s AtomicBool,
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("it was stopped")),
+            false => self.inner.read(buffer),
+        }
+    }
 }
 
 /// SHA-256 of what passes through.
@@ -137,7 +157,14 @@ mod tests {
             let time = std::time::SystemTime::UNIX_EPOCH
                 + std::time::Duration::from_secs(packed.len() as u64 * 1000);
             file.set_modified(time).unwrap();
-            packed.push(pack(&folder, &place.path().join(format!("{name}.tar.gz"))).unwrap());
+            packed.push(
+                pack(
+                    &folder,
+                    &place.path().join(format!("{name}.tar.gz")),
+                    &AtomicBool::new(false),
+                )
+                .unwrap(),
+            );
         }
         assert_eq!(packed[0], packed[1]);
         assert_eq!(packed[0].files, 2);
@@ -161,7 +188,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.join("weights")).unwrap();
         let archive = place.path().join("model.tar.gz");
         assert!(
-            pack(&folder, &archive)
+            pack(&folder, &archive, &AtomicBool::new(false))
                 .unwrap_err()
                 .to_string()
                 .starts_with("`weights` is a link")
@@ -191,7 +218,7 @@ mod tests {
             }
             std::fs::create_dir_all(&model).unwrap();
             let archive = place.path().join("model.tar.gz");
-            prop_assert_eq!(pack(&model, &archive).unwrap().files, expected.len() as u64);
+            prop_assert_eq!(pack(&model, &archive, &AtomicBool::new(false)).unwrap().files, expected.len() as u64);
             let mut found = std::collections::BTreeSet::new();
             let bytes = std::fs::read(&archive).unwrap();
             for entry in tar::Archive::new(flate2::read::GzDecoder::new(&*bytes)).entries().unwrap() {

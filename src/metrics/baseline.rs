@@ -95,6 +95,9 @@ pub struct BaselineError {
     reason: String,
 }
 
+/// A baseline is a few kilobytes.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
 impl Baseline {
     /// Reads a baseline; nothing when the file does not exist.
     ///
@@ -105,6 +108,13 @@ impl Baseline {
             path: path.display().to_string(),
             reason,
         };
+        if path
+            .metadata()
+            .is_ok_and(|meta| !meta.is_file() || meta.len() > MAX_BYTES)
+        {
+            let reason = format!("it is no regular file of at most {MAX_BYTES} bytes");
+            return Err(failed(reason));
+        }
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,5 +1,7 @@
 //! Deterministic identity: the same inputs give the same hash and the same names.
 
+use std::path::Path;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 
@@ -44,9 +46,23 @@ pub fn combined<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     format!("b3:{}", hasher.finalize().to_hex())
 }
 
+/// The first attempt after those that were tried whose name no folder has, not even a damaged one.
+pub(super) fn free_name(
+    root: &Path,
+    project: &str,
+    content_hash: &str,
+    tried: u32,
+) -> (u32, String) {
+    let runs = crate::record::runs_dir(root);
+    (tried + 1..)
+        .map(|attempt| (attempt, run_name(project, content_hash, attempt)))
+        .find(|(_, run)| !runs.join(run).exists())
+        .unwrap_or_else(|| (u32::MAX, run_name(project, content_hash, u32::MAX)))
+}
+
 /// `PROJECT-HASH-ATTEMPT`: 10 hexadecimal digits of the hash; fits SageMaker's 63 characters
 /// with a role behind it.
-pub(super) fn run_name(project: &str, content_hash: &str, attempt: u32) -> String {
+fn run_name(project: &str, content_hash: &str, attempt: u32) -> String {
     format!(
         "{project}-{}-{attempt}",
         &content_hash[..10.min(content_hash.len())]

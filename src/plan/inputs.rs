@@ -44,8 +44,14 @@ pub fn destination(
 /// Reads the baseline, when there is one.
 ///
 /// # Errors
-/// The file is there and cannot be used.
-pub fn load_baseline(path: &Path) -> Result<Option<Baseline>> {
+/// The file is there and cannot be used, or it was asked for and is not there.
+pub fn load_baseline(path: &Path, is_asked_for: bool) -> Result<Option<Baseline>> {
+    if is_asked_for && !path.exists() {
+        let missing = format!("there is no baseline `{}`", path.display());
+        return Err(
+            Error::new(ExitCode::Config, missing).hint("leave `--baseline` out to run without one")
+        );
+    }
     Baseline::load(path).map_err(|error| {
         Error::new(ExitCode::Config, error.to_string())
             .hint("restore it from Git, or set it again with `mlaction baseline set`")

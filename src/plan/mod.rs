@@ -282,8 +282,8 @@ impl Plan {
             .iter()
             .filter(|run| run.content_hash == content_hash)
             .collect();
-        let attempt = same.iter().map(|run| run.attempt).max().unwrap_or(0) + 1;
-        let run = identity::run_name(&project.name, &content_hash, attempt);
+        let tried = same.iter().map(|run| run.attempt).max().unwrap_or(0);
+        let (attempt, run) = identity::free_name(&root, &project.name, &content_hash, tried);
         let reuse = same
             .iter()
             .filter(|_| !force)
@@ -293,6 +293,7 @@ impl Plan {
                     finished_at: past.completed_at?,
                 })
             })
+            .filter(|reuse| crate::record::is_whole(&root, &reuse.run))
             .max_by_key(|reuse| reuse.finished_at);
 
         let sources: Vec<String> = code
@@ -345,8 +346,9 @@ impl Plan {
             )
         });
 
+        let is_asked_for = baseline_file.is_some();
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
-        let found = inputs::load_baseline(&path)?;
+        let found = inputs::load_baseline(&path, is_asked_for)?;
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             mlaction: env!("CARGO_PKG_VERSION").to_owned(),

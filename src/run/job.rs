@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::measured::Measured;
-use crate::destination::process::ProcessDestination;
+use crate::destination::process::{ProcessDestination, copy_code};
 use crate::destination::watch::{Interrupts, Outcome, watch};
 use crate::destination::{Artifacts, Destination as _, Patience};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
@@ -16,11 +16,13 @@ use crate::record::Record;
 use crate::report::{ModelInfo, text};
 use crate::talk::Step;
 
+/// The copy of the code that the jobs of a run are made from.
+const CODE: &str = "work/source";
+
 /// What the jobs of a run gave so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Results {
-    log: LogMetrics,
-    files: MetricSet,
+    metrics: MetricSet,
     pub(super) model: Option<ModelInfo>,
     warnings: Vec<String>,
 }
@@ -34,16 +36,21 @@ pub(super) async fn follow(
     results: &mut Results,
     step: &Step,
 ) -> Result<Outcome> {
-    let mut destination = ProcessDestination::new(&plan.root, record.folder(), &plan.destination);
+    let code = record.folder().join(CODE);
+    let mut destination = ProcessDestination::new(&code, record.folder(), &plan.destination);
     let patience = Patience {
         poll: (Duration::from_millis(10), Duration::from_millis(250)),
         max_runtime: Duration::from_secs(job.max_runtime_seconds),
         stop_within: Duration::from_secs(plan.destination.grace_seconds + 10),
         max_poll_errors: 5,
     };
+    let mut log =
+        LogMetrics::new(&plan.metrics.definitions, &plan.metrics.presets).map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Error::new(ExitCode::Config, texts.join("; "))
+        })?;
     destination.launch(&job.request).await?;
     let mut splitter = Splitter::new();
-    let log = &mut results.log;
     let mut piece = |piece: Piece<'_>| {
         log.piece(piece.text);
         match piece.end {
@@ -57,18 +64,44 @@ pub(super) async fn follow(
         interrupts,
         &mut |bytes: &[u8]| splitter.push(bytes, &mut piece),
     )
-    .await?;
+    .await;
     splitter.finish(&mut piece);
+    results.take_log(log);
+    let outcome = outcome?;
+    // What a stopped job saved is packed all the same, unless somebody asks again.
+    let asked = match outcome {
+        Outcome::Cancelled => *interrupts.borrow(),
+        _ => 0,
+    };
     let Artifacts {
         output,
         model,
         metrics,
-    } = destination.fetch().await?;
+    } = tokio::select! {
+        artifacts = destination.fetch() => artifacts?,
+        () = asked_again(interrupts, asked) => return Ok(Outcome::Cancelled),
+    };
     results.take(model, &metrics)?;
     if let Some(output) = output {
         keep_output(&output, &record.folder().join("output").join(&job.role))?;
     }
     Ok(outcome)
+}
+
+/// Returns when somebody has asked to stop once more.
+async fn asked_again(interrupts: &mut Interrupts, asked: u32) {
+    while *interrupts.borrow_and_update() <= asked {
+        if interrupts.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Copies the code of both jobs into the record: what is edited meanwhile changes nothing.
+pub(super) fn take_code(plan: &Plan, record: &Record) -> Result<()> {
+    let sources = plan.code.sources.iter().map(|source| source.path.as_str());
+    let to = record.folder().join(CODE);
+    copy_code(&plan.root, &to, sources, &plan.code.fingerprint)
 }
 
 /// Moves `output/data` into the record, unless it is empty.
@@ -82,21 +115,14 @@ fn keep_output(from: &Path, to: &Path) -> Result<()> {
 }
 
 impl Results {
-    pub(super) fn new(plan: &Plan) -> Result<Self> {
-        let log = LogMetrics::new(&plan.metrics.definitions, &plan.metrics.presets).map_err(
-            |errors| {
-                let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                Error::new(ExitCode::Config, texts.join("; "))
-            },
-        )?;
-        Ok(Self {
-            log,
-            files: MetricSet::default(),
-            model: None,
-            warnings: Vec::new(),
-        })
+    /// A later job's metrics win over an earlier one's: validation has the last word.
+    fn take_log(&mut self, log: LogMetrics) {
+        let (metrics, warnings) = log.finish();
+        self.metrics.merge(metrics);
+        self.warnings.extend(warnings);
     }
 
+    /// What a program wrote to its file wins over what its log says.
     fn take(&mut self, model: Option<ModelInfo>, metrics: &[PathBuf]) -> Result<()> {
         self.model = self.model.take().or(model);
         for path in metrics {
@@ -110,25 +136,21 @@ impl Results {
             }
             let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
             let (set, warnings) = file::parse(&bytes).map_err(|error| failed(error.to_string()))?;
-            self.files.merge(set);
+            self.metrics.merge(set);
             self.warnings.extend(warnings);
         }
         Ok(())
     }
 
-    /// Hands everything over; what a program wrote to its file wins over what its log says.
+    /// Hands everything over.
     pub(super) fn store(self, measured: &mut Measured) {
         let Self {
-            log,
-            files,
+            metrics,
             model,
             warnings,
         } = self;
-        let (mut metrics, from_log) = log.finish();
-        metrics.merge(files);
         measured.metrics = metrics;
         measured.model = model;
         measured.warnings = warnings;
-        measured.warnings.extend(from_log);
     }
 }

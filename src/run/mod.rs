@@ -44,7 +44,9 @@ pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported
                 "same inputs, same code: result of run {} reused (`--force` trains again)",
                 reuse.run
             ));
-            record::runs_dir(&plan.root).join(&reuse.run)
+            let folder = record::runs_dir(&plan.root).join(&reuse.run);
+            Record::open(folder.clone())?.judged(Timestamp::now())?;
+            folder
         }
         None => execute(plan, context, talk).await?,
     };
@@ -78,15 +80,18 @@ async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf>
     };
     if let Err(error) = record.write_json(record::METRICS, &measured) {
         // A full disk, most often: make room, so that the record can say so.
-        let _ = record.clean();
+        record.clean();
         let reason = error.to_string();
         record.enter(Phase::Ended { reason })?;
         return Err(error);
     }
-    if measured.failure.is_none() && ended.is_ok() {
-        record.clean()?;
-    }
     record.enter(phase)?;
+    if measured.failure.is_none()
+        && ended.is_ok()
+        && let Some(left) = record.clean()
+    {
+        talk.say(&left);
+    }
     ended.map(|()| record.folder().to_path_buf())
 }
 
@@ -98,12 +103,13 @@ async fn jobs(
     measured: &mut Measured,
     talk: &Talk,
 ) -> Result<()> {
+    job::take_code(plan, record)?;
     let mut interrupts = interrupts()?;
     if !prepare(plan, context, record, measured, &mut interrupts, talk).await? {
         return Ok(());
     }
     measured.environment = environment::describe(&plan.destination.environment);
-    let mut results = job::Results::new(plan)?;
+    let mut results = job::Results::default();
     for (name, job) in [
         ("train", Some(&plan.training)),
         ("validate", plan.validation.as_ref()),
@@ -245,7 +251,7 @@ fn failure(name: &str, job: &Job, outcome: Outcome, lacks_model: bool) -> Option
     })
 }
 
-/// Counts SIGINT and SIGTERM.
+/// Counts SIGINT, SIGTERM, and SIGHUP unless it is ignored, as under `nohup`.
 fn interrupts() -> Result<Interrupts> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = tokio::sync::watch::channel(0);
@@ -253,17 +259,35 @@ fn interrupts() -> Result<Interrupts> {
         signal(SignalKind::interrupt()).doing(|| "cannot catch SIGINT".to_owned())?;
     let mut terminate =
         signal(SignalKind::terminate()).doing(|| "cannot catch SIGTERM".to_owned())?;
+    let mut hangup = match is_hangup_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).doing(|| "cannot catch SIGHUP".to_owned())?),
+    };
     tokio::spawn(async move {
         loop {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hung_up => {}
             }
             sender.send_modify(|count| *count += 1);
             always("stopping the job; once more to kill it");
         }
     });
     Ok(receiver)
+}
+
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// The exit code that a report's status stands for.

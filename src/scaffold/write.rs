@@ -72,7 +72,7 @@ fn staged<T>(parent: &Path, name: &str, work: impl FnOnce(&Path) -> Result<T>) -
     let staging = parent.join(name);
     let lock = parent.join(format!("{name}.lock"));
     let guard =
-        std::fs::File::create(&lock).doing(|| format!("cannot write in `{}`", parent.display()))?;
+        atomic::lock_file(&lock).doing(|| format!("cannot write in `{}`", parent.display()))?;
     if let Err(TryLockError::WouldBlock) = guard.try_lock() {
         return Err(Error::new(
             ExitCode::Usage,

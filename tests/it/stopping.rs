@@ -95,6 +95,34 @@ fn kill_9_leaves_no_process_and_the_next_run_explains() {
 }
 
 #[test]
+fn a_hangup_stops_the_job_gracefully_and_packing_can_be_stopped() {
+    let project = Project::new();
+    let child = start(&project, SLEEPS);
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+
+    let project = Project::new();
+    let large = "f = open(BASE + '/model/large', 'w')\nf.truncate(1 << 40)\nimport time\n";
+    let child = start(&project, large);
+    wait_until(|| project.runs()[0].join("train.exit.json").is_file());
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+}
+
+#[test]
+fn checkpoints_outlive_a_killed_mlaction() {
+    let project = Project::new();
+    let saves = "open(BASE + '/checkpoints/one', 'w').write('x')\n";
+    let mut child = start(&project, &format!("{saves}{SLEEPS}"));
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    project.write("model/train.py", "raise SystemExit(1)");
+    project.run(&["train"], 20);
+    let kept = |run: &std::path::PathBuf| run.join("checkpoints/one").is_file();
+    assert!(project.runs().iter().any(kept));
+}
+
+#[test]
 fn a_run_that_was_killed_before_it_had_its_name_is_no_run() {
     let project = Project::new();
     project.run(&["train"], 0);

@@ -162,6 +162,103 @@ fn mistakes_of_form_do_not_hide_the_others() {
 }
 
 #[test]
+fn the_run_that_was_judged_last_is_the_last_and_a_failed_one_is_no_baseline_unasked() {
+    let project = Project::new();
+    project.run(&["train"], 0);
+    project.write("data/train/rows.csv", "0.40\n");
+    project.run(&["train"], 30);
+    let error = stderr(&project.run(&["baseline", "set"], 2));
+    assert!(error.contains("failed a gate"), "{error}");
+    project.write("data/train/rows.csv", "0.97\n");
+    assert!(stderr(&project.run(&["train"], 0)).contains("reused"));
+    project.run(&["baseline", "set"], 0);
+    let baseline: serde_json::Value = serde_json::from_str(&project.read("baseline.json")).unwrap();
+    assert_eq!(baseline["metrics"]["accuracy"]["value"].to_string(), "0.97");
+}
+
+#[test]
+fn validation_has_the_last_word_on_a_metric() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let boast = "(base / 'output/data/metrics.json').write_text('{\"train_loss\": 0.001, \"accuracy\": 1.0}')\n";
+    project.write("model/train.py", &format!("{train}{boast}"));
+    let validate = project.read("model/validate.py");
+    project.write(
+        "model/validate.py",
+        &format!("{validate}print('train_loss=0.7')\n"),
+    );
+    let output = project.run(&["train", "--json"], 0);
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let value = |name: &str| {
+        let rows = report["metrics"].as_array().unwrap();
+        rows.iter().find(|row| row["name"] == name).unwrap()["value"].to_string()
+    };
+    assert_eq!(
+        (value("accuracy"), value("train_loss")),
+        ("0.97".to_owned(), "0.7".to_owned())
+    );
+}
+
+#[test]
+fn a_baseline_that_was_asked_for_must_be_there() {
+    let project = Project::new();
+    let error = stderr(&project.run(&["train", "--baseline", "none.json"], 3));
+    assert!(
+        error.contains("there is no baseline `none.json`"),
+        "{error}"
+    );
+    project.run(&["train", "--baseline", "/dev/zero"], 3);
+    assert!(project.runs().is_empty());
+}
+
+#[test]
+fn code_that_is_edited_during_a_run_does_not_matter_to_it() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let edit = format!(
+        "open({:?}, 'a').write('raise SystemExit(9)')\n",
+        project.path().join("model/validate.py")
+    );
+    project.write("model/train.py", &format!("{train}{edit}"));
+    project.run(&["train"], 0);
+}
+
+#[test]
+fn a_run_without_its_model_or_with_a_damaged_record_is_trained_again() {
+    let project = Project::new();
+    project.run(&["train"], 0);
+    let first = project.runs().pop().unwrap();
+    std::fs::remove_file(first.join("model.tar.gz")).unwrap();
+    assert!(!stderr(&project.run(&["train"], 0)).contains("reused"));
+    for run in project.runs() {
+        std::fs::write(run.join("state.json"), "").unwrap();
+    }
+    project.run(&["train"], 0);
+    assert_eq!(project.runs().len(), 3);
+}
+
+#[test]
+fn folders_that_cannot_be_written_do_not_stay() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let freeze =
+        "d = base / 'checkpoints/frozen'\nd.mkdir()\n(d / 'w').write_text('x')\nd.chmod(0o555)\n";
+    project.write("model/train.py", &format!("{train}{freeze}"));
+    project.run(&["train"], 0);
+    assert!(!project.runs()[0].join("work").exists());
+}
+
+#[test]
+fn names_of_files_do_nothing_to_a_terminal() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let link = "os.symlink('x', base / 'model/\\x1b]0;gone\\x07')\n";
+    project.write("model/train.py", &format!("{train}{link}"));
+    let output = project.run(&["train"], 20);
+    assert!(!stderr(&output).contains('\u{1b}'), "{:?}", stderr(&output));
+}
+
+#[test]
 fn files_that_were_there_before_are_not_reported_as_the_runs() {
     let project = Project::new();
     project.write("model/metrics.json", "{\"accuracy\": 0.99, \"stale\": 1}");

@@ -80,7 +80,8 @@ pub async fn ensure(
     let parent = folder.parent().unwrap_or(folder);
     std::fs::create_dir_all(parent).doing(|| format!("cannot create `{}`", parent.display()))?;
     let lock = folder.with_extension("lock");
-    let guard = File::create(&lock).doing(|| format!("cannot create `{}`", lock.display()))?;
+    let guard =
+        crate::atomic::lock_file(&lock).doing(|| format!("cannot create `{}`", lock.display()))?;
     let deadline = tokio::time::Instant::now() + INSTALL_DEADLINE;
     while guard.try_lock().is_err() {
         if tokio::time::Instant::now() > deadline {

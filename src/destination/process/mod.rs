@@ -14,6 +14,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,7 +40,7 @@ const LOG_CHUNK: u64 = 1024 * 1024;
 /// One job as a process.
 #[derive(Debug)]
 pub struct ProcessDestination {
-    root: PathBuf,
+    code: PathBuf,
     run: PathBuf,
     log: PathBuf,
     inherited: Vec<String>,
@@ -48,13 +50,13 @@ pub struct ProcessDestination {
 }
 
 impl ProcessDestination {
-    /// A place to run one job of the run whose record lies in `run`.
+    /// A place to run one job, with code from `code`, of the run whose record lies in `run`.
     #[must_use]
-    pub fn new(root: &Path, run: &Path, settings: &plan::ProcessPlan) -> Self {
+    pub fn new(code: &Path, run: &Path, settings: &plan::ProcessPlan) -> Self {
         let log = run.join(crate::record::LOG);
         let read = log.metadata().map_or(0, |meta| meta.len());
         Self {
-            root: root.to_path_buf(),
+            code: code.to_path_buf(),
             run: run.to_path_buf(),
             log,
             inherited: settings.inherited.clone(),
@@ -94,50 +96,12 @@ impl ProcessDestination {
             std::os::unix::fs::symlink(source, &link)
                 .doing(|| format!("cannot link `{}`", link.display()))?;
         }
-        self.copy_code(request)
-    }
-
-    /// Copies the code, and holds the copy against the plan: what runs is what was hashed.
-    fn copy_code(&self, request: &Request) -> Result<()> {
-        let unread = Known::default();
-        let mut copied = Vec::new();
-        for source in &request.code {
-            let (from, to) = (
-                self.root.join(source),
-                request.working_directory.join(source),
-            );
-            let original =
-                fingerprint(&from, Content::Code, &unread).map_err(|error| data_error(&error))?;
-            for name in &original.paths {
-                // NOTE: joining an empty name would add a slash to a file's path.
-                let (from, to) = match name.as_os_str().is_empty() {
-                    true => (from.clone(), to.clone()),
-                    false => (from.join(name), to.join(name)),
-                };
-                let copy = || -> std::io::Result<()> {
-                    std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
-                    std::fs::copy(&from, &to).map(drop)
-                };
-                copy()
-                    .doing(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
-            }
-            let copy =
-                fingerprint(&to, Content::Code, &unread).map_err(|error| data_error(&error))?;
-            copied.push((source.clone(), copy.hash));
-        }
-        let fingerprint = identity::combined(
-            copied
-                .iter()
-                .map(|(path, hash)| (path.as_str(), hash.as_str())),
-        );
-        if fingerprint == request.code_fingerprint {
-            Ok(())
-        } else {
-            Err(
-                Error::new(ExitCode::Data, "the code changed after the plan was made")
-                    .hint("run the command again"),
-            )
-        }
+        copy_code(
+            &self.code,
+            &request.working_directory,
+            request.code.iter().map(String::as_str),
+            &request.code_fingerprint,
+        )
     }
 
     fn exit_record(&self, request: &Request) -> PathBuf {
@@ -162,12 +126,62 @@ impl ProcessDestination {
     }
 }
 
+/// Copies code, and holds the copy against the plan: what runs is what was hashed.
+///
+/// # Errors
+/// A file cannot be copied, or the code is not the plan's any more.
+pub fn copy_code<'s>(
+    from: &Path,
+    to: &Path,
+    sources: impl Iterator<Item = &'s str>,
+    fingerprint_of_plan: &str,
+) -> Result<()> {
+    let unread = Known::default();
+    let mut copied = Vec::new();
+    for source in sources {
+        let (from, to) = (from.join(source), to.join(source));
+        let original =
+            fingerprint(&from, Content::Code, &unread).map_err(|error| data_error(&error))?;
+        for name in &original.paths {
+            // NOTE: joining an empty name would add a slash to a file's path.
+            let (from, to) = match name.as_os_str().is_empty() {
+                true => (from.clone(), to.clone()),
+                false => (from.join(name), to.join(name)),
+            };
+            let copy = || -> std::io::Result<()> {
+                std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
+                std::fs::copy(&from, &to).map(drop)
+            };
+            copy().doing(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+        }
+        let copy = fingerprint(&to, Content::Code, &unread).map_err(|error| data_error(&error))?;
+        copied.push((source, copy.hash));
+    }
+    let copied = copied.iter().map(|(path, hash)| (*path, hash.as_str()));
+    match identity::combined(copied) == fingerprint_of_plan {
+        true => Ok(()),
+        false => Err(
+            Error::new(ExitCode::Data, "the code changed after the plan was made")
+                .hint("run the command again"),
+        ),
+    }
+}
+
 fn role(request: &Request) -> String {
     request
         .base
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
+}
+
+/// Says stop when it is dropped.
+struct Stopper(Arc<AtomicBool>);
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn read_start(path: &Path, chars: usize) -> std::io::Result<String> {
@@ -340,9 +354,15 @@ impl Destination for ProcessDestination {
             None
         } else {
             let archive = self.run.join(crate::record::MODEL);
-            let packed = archive::pack(&folder, &archive).map_err(|error| {
-                Error::new(ExitCode::JobFailed, "cannot pack the model").because(error)
-            })?;
+            let stop = Arc::new(AtomicBool::new(false));
+            let _stops_when_nobody_waits = Stopper(Arc::clone(&stop));
+            let packing =
+                tokio::task::spawn_blocking(move || archive::pack(&folder, &archive, &stop));
+            let failed = |cause: String| {
+                Error::new(ExitCode::JobFailed, "cannot pack the model").because(cause)
+            };
+            let packed = packing.await.map_err(|error| failed(error.to_string()))?;
+            let packed = packed.map_err(|error| failed(error.to_string()))?;
             Some(ModelInfo {
                 file: crate::record::MODEL.to_owned(),
                 sha256: packed.sha256,

@@ -191,7 +191,7 @@ pub fn become_command(supervisor: u32, command: &[String]) -> Result<u8> {
 fn lock(record: &Path) -> Result<File> {
     let path = record.with_file_name(LOCK);
     let what = || format!("cannot lock `{}`", path.display());
-    let file = File::create(&path).doing(what)?;
+    let file = crate::atomic::lock_file(&path).doing(what)?;
     file.lock().doing(what)?;
     Ok(file)
 }
