@@ -47,6 +47,8 @@ pub enum Content {
     Data,
     /// Every file but caches and the repository itself.
     Code,
+    /// Code without what an installer leaves in it.
+    Package,
 }
 
 /// A fingerprint of a file or folder.
@@ -242,10 +244,13 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
     }
     let mut builder = WalkBuilder::new(root);
     builder.standard_filters(false).follow_links(true);
-    if content == Content::Code {
-        builder.filter_entry(|entry| {
+    if content != Content::Data {
+        builder.filter_entry(move |entry| {
             let name = entry.file_name().to_string_lossy();
-            !NOT_CODE.contains(&name.as_ref()) && !name.ends_with(".pyc")
+            let is_made = ["build", "dist"].contains(&name.as_ref()) || name.ends_with(".egg-info");
+            !NOT_CODE.contains(&name.as_ref())
+                && !name.ends_with(".pyc")
+                && (content == Content::Code || !is_made)
         });
     }
     let mut files = Vec::new();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::{Code, Source, identity};
+use super::{Code, Source, identity, imports};
 use crate::config::problem::one_of;
 use crate::config::raw::{Channel, Destination, RawConfig};
 use crate::context::Context;
@@ -104,10 +104,30 @@ pub(super) fn read_code(root: &Path, sources: Vec<String>, known: &Known) -> Res
     })
 }
 
-pub(super) fn program_hash(root: &Path, program: &str, known: &Known) -> Result<String> {
-    Ok(fingerprint(&root.join(program), Content::Code, known)
-        .map_err(|error| data_error(&error))?
-        .hash)
+/// Hash over a program and the project's modules that it imports.
+pub(super) fn program_hash(
+    root: &Path,
+    program: &str,
+    code: &Code,
+    known: &Known,
+) -> Result<String> {
+    let sources: Vec<String> = code
+        .sources
+        .iter()
+        .map(|source| source.path.clone())
+        .collect();
+    let modules = imports::modules(root, program, &sources)
+        .into_iter()
+        .map(|module| {
+            let found = fingerprint(&root.join(&module), Content::Code, known)
+                .map_err(|error| data_error(&error))?;
+            Ok((module.display().to_string(), found.hash))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let modules = modules
+        .iter()
+        .map(|(name, hash)| (name.as_str(), hash.as_str()));
+    Ok(identity::combined(modules))
 }
 
 pub(super) fn read_data<'a>(

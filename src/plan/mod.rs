@@ -4,6 +4,7 @@
 //! Docker, nothing written. `train --dry-run` prints the very value that `train` executes.
 
 pub mod identity;
+pub mod imports;
 pub mod inputs;
 pub mod text;
 
@@ -122,7 +123,7 @@ pub struct Job {
     pub role: String,
     /// The program.
     pub entry_point: String,
-    /// Content hash of the program itself.
+    /// Content hash of the program and the project's modules that it imports.
     pub program: String,
     /// Data channels.
     pub channels: Vec<String>,
@@ -247,7 +248,7 @@ impl Plan {
         let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out), known)?;
 
         let train = JobSettings {
-            program: inputs::program_hash(&root, &training.entry_point, known)?,
+            program: inputs::program_hash(&root, &training.entry_point, &code, known)?,
             entry_point: training.entry_point,
             channels: trained_on,
             environment: training.environment,
@@ -255,7 +256,7 @@ impl Plan {
         };
         let validate = match validation {
             Some(validation) => Some(JobSettings {
-                program: inputs::program_hash(&root, &validation.entry_point, known)?,
+                program: inputs::program_hash(&root, &validation.entry_point, &code, known)?,
                 entry_point: validation.entry_point,
                 channels: validation.channels,
                 environment: validation.environment,

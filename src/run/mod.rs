@@ -193,7 +193,7 @@ async fn prepare(
     let started = Instant::now();
     let step = talk.step("environment");
     let log = record.folder().join(record::LOG);
-    let made = environment::ensure(environment, context, &log, interrupts, &step).await;
+    let made = environment::ensure(&plan.root, environment, context, &log, interrupts, &step).await;
     measured.phase("environment", started.elapsed());
     match made {
         Ok(()) => {

@@ -11,11 +11,14 @@ fn a_dry_run_needs_no_network_no_docker_and_writes_nothing() {
     project.run(&["init", "demo"], 0);
     let programs = project.path().join("programs");
     std::fs::create_dir(&programs).unwrap();
-    for program in ["python3", "git"] {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-            .map(|folder| folder.join(program))
-            .find(|path| path.is_file());
-        std::os::unix::fs::symlink(found.unwrap(), programs.join(program)).unwrap();
+    // Neither a wrapper of a version manager nor anything that it would need.
+    for (program, place) in [
+        ("python3", "python3 -c 'import sys; print(sys.executable)'"),
+        ("git", "command -v git"),
+    ] {
+        let found = Command::new("sh").args(["-c", place]).output().unwrap();
+        let found = String::from_utf8(found.stdout).unwrap();
+        std::os::unix::fs::symlink(found.trim(), programs.join(program)).unwrap();
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/read_only.sh");
     let plan = |arguments: &[&str]| {

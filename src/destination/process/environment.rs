@@ -56,7 +56,8 @@ pub fn describe(environment: &PythonEnvironment) -> IndexMap<String, String> {
     described
 }
 
-/// Makes the environment unless it is there. Installer output goes to `log`.
+/// Makes the environment unless it is there. The installer works in `root`, from where paths in
+/// the requirements are read; its output goes to `log`.
 ///
 /// Processes that want the same environment at once wait for the first to finish.
 ///
@@ -64,6 +65,7 @@ pub fn describe(environment: &PythonEnvironment) -> IndexMap<String, String> {
 /// The interpreter cannot make environments, or a requirement cannot be installed; the error
 /// carries the installer's last lines.
 pub async fn ensure(
+    root: &Path,
     environment: &PythonEnvironment,
     context: &Context,
     log: &Path,
@@ -104,7 +106,6 @@ pub async fn ensure(
         std::fs::remove_dir_all(folder)
             .doing(|| format!("cannot remove the incomplete `{}`", folder.display()))?;
     }
-    let root = Path::new(".");
     let uv = context.find_program(root, "uv");
     let python = environment.interpreter();
     let requirements = requirements.display().to_string();
@@ -140,7 +141,7 @@ pub async fn ensure(
         None => [environment.python.clone(), python.clone()],
     };
     for (program, arguments) in programs.iter().zip(&steps) {
-        run(program, arguments, log, interrupts, step).await?;
+        run(root, program, arguments, log, interrupts, step).await?;
     }
     let ready = folder.join(READY);
     File::create(&ready)
@@ -174,6 +175,7 @@ fn cancelled() -> Error {
 }
 
 async fn run(
+    root: &Path,
     program: &str,
     arguments: &[&str],
     log: &Path,
@@ -199,6 +201,7 @@ async fn run(
     )
     .map(|mut command: Command| {
         command
+            .current_dir(root)
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(errors));
         command

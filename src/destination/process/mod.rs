@@ -5,7 +5,9 @@
 //! ends it when mlaction is gone.
 
 pub mod environment;
+mod interpreter;
 pub mod plan;
+mod requirements;
 pub mod supervise;
 mod toolkit;
 

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::toolkit;
+use super::{interpreter, requirements, toolkit};
 use crate::config::raw::Destination;
 use crate::context::Context;
 use crate::error::{Error, ExitCode, Result};
@@ -213,13 +213,10 @@ impl PythonEnvironment {
         requirements: Option<&str>,
         context: &Context,
     ) -> Result<Self> {
-        // `python3` is often a link to the version that makes the environment.
-        let resolved = python
-            .canonicalize()
-            .unwrap_or_else(|_| python.to_path_buf());
+        let python = interpreter::behind(python, root)?;
         let interpreter = Self {
             python: python.display().to_string(),
-            language: language(&resolved),
+            language: interpreter::language(&python),
             requirements: None,
             requirements_hash: None,
             folder: None,
@@ -228,14 +225,9 @@ impl PythonEnvironment {
         let Some(requirements) = requirements else {
             return Ok(interpreter);
         };
-        let path = root.join(requirements);
-        let mut hasher = blake3::Hasher::new_derive_key("mlaction requirements v1");
-        for content in requirements_files(&path)? {
-            hasher
-                .update(&(content.len() as u64).to_le_bytes())
-                .update(&content);
-        }
-        let hash = hasher.finalize().to_hex().to_string();
+        let hash = requirements::hash(root, Path::new(requirements), &context.env)?;
+        // `python3` is often a link to the version that makes the environment.
+        let resolved = python.canonicalize().unwrap_or(python);
         let mut hasher = blake3::Hasher::new_derive_key("mlaction python environment v1");
         hasher
             .update(hash.as_bytes())
@@ -243,8 +235,8 @@ impl PythonEnvironment {
         let key = &hasher.finalize().to_hex()[..16];
         let folder = context.cache.join("venvs").join(key);
         Ok(Self {
-            requirements: Some(path),
-            requirements_hash: Some(format!("b3:{hash}")),
+            requirements: Some(root.join(requirements)),
+            requirements_hash: Some(hash),
             ready: super::environment::is_ready(&folder),
             folder: Some(folder),
             ..interpreter
@@ -258,85 +250,5 @@ impl PythonEnvironment {
             Some(folder) => folder.join("bin/python").display().to_string(),
             None => self.python.clone(),
         }
-    }
-}
-
-/// `python3.12` when that is the interpreter's own name, as it is wherever Python is installed;
-/// another name (a wrapper script) may stand for any version, so its path stands for itself.
-fn language(interpreter: &Path) -> String {
-    let name = interpreter
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy();
-    let minor = name.strip_prefix("python3.").unwrap_or_default();
-    match minor.trim_end_matches('t').parse::<u8>() {
-        Ok(_) => name.into_owned(),
-        Err(_) => interpreter.display().to_string(),
-    }
-}
-
-/// The content of a requirements file and of those that it includes with `-r` or `-c`.
-fn requirements_files(path: &Path) -> Result<Vec<Vec<u8>>> {
-    let mut contents = Vec::new();
-    let mut seen: Vec<PathBuf> = vec![path.to_path_buf()];
-    let mut next = 0;
-    while let Some(path) = seen.get(next).cloned() {
-        let content = std::fs::read(&path).map_err(|cause| {
-            Error::new(
-                ExitCode::Config,
-                format!("cannot read `{}`", path.display()),
-            )
-            .because(cause)
-        })?;
-        for line in String::from_utf8_lossy(&content).lines() {
-            let words = ["-r", "--requirement", "-c", "--constraint"];
-            let included = words.iter().find_map(|word| line.trim().strip_prefix(word));
-            let name = included.map(|rest| rest.trim_start_matches([' ', '\t', '=']).trim_end());
-            // NOTE: what is no file beside this one (a URL) the installer alone can read.
-            let file = name
-                .map(|name| path.with_file_name(name))
-                .filter(|file| file.is_file());
-            seen.extend(file.filter(|file| !seen.contains(file)));
-        }
-        contents.push(content);
-        next += 1;
-    }
-    Ok(contents)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_interpreter_is_known_by_its_version_wherever_it_is() {
-        let known = |path: &str| language(Path::new(path));
-        assert_eq!(known("/usr/bin/python3.11"), "python3.11");
-        assert_eq!(known("/opt/py/3.13.1/bin/python3.13t"), "python3.13t");
-        assert_eq!(
-            known("/root/.pyenv/shims/python3"),
-            "/root/.pyenv/shims/python3"
-        );
-        assert_eq!(known("/usr/bin/pypy3.10"), "/usr/bin/pypy3.10");
-    }
-
-    #[test]
-    fn included_requirements_belong_to_the_environment() {
-        let folder = tempfile::tempdir().unwrap();
-        let write =
-            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        write(
-            "all.txt",
-            "-r base.txt\n--constraint=pins.txt\n-r https://example.org/x.txt\n",
-        );
-        write("base.txt", "-r all.txt\nnumpy\n");
-        write("pins.txt", "numpy==2\n");
-        assert_eq!(
-            requirements_files(&folder.path().join("all.txt"))
-                .unwrap()
-                .len(),
-            3
-        );
-        assert!(requirements_files(&folder.path().join("none.txt")).is_err());
     }
 }
