@@ -96,13 +96,22 @@ fn project_name(folder: &Path, name: Option<String>) -> Result<String> {
 fn refuse_unless_empty(folder: &Path) -> Result<()> {
     let entries =
         std::fs::read_dir(folder).doing(|| format!("cannot write to `{}`", folder.display()))?;
-    let names: Vec<String> = entries
+    let (staging, mut names): (Vec<String>, Vec<String>) = entries
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name != ".git" && !write::is_staging(name))
-        .collect();
+        .partition(|name| write::is_staging(name));
+    names.retain(|name| name != ".git");
     if names.is_empty() {
         return Ok(());
+    }
+    if !staging.is_empty() {
+        let part = format!(
+            "an interrupted `init` left a part of a project in `{}`",
+            folder.display()
+        );
+        return Err(
+            Error::new(ExitCode::Usage, part).hint("`mlaction init --adopt` writes the rest")
+        );
     }
     Err(Error::new(
         ExitCode::Usage,

@@ -16,8 +16,9 @@ use crate::report::{Report, html, json, markdown};
 pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
     let states = record::states(root);
     if json {
+        let list = serde_json::json!({"schema_version": 1, "runs": states});
         let text =
-            serde_json::to_string_pretty(&states).doing(|| "cannot write the list".to_owned())?;
+            serde_json::to_string_pretty(&list).doing(|| "cannot write the list".to_owned())?;
         return print(&format!("{text}\n"));
     }
     let lines: String = states

@@ -1,50 +1,17 @@
 //! Holds a TOML document against the JSON Schema of [`super::raw::RawConfig`] and reports every
 //! mistake at once, each with its place. What passes here deserializes.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::places::{Path, Places};
 use super::problem::{Problem, did_you_mean, one_of};
 
-/// Where a key stands in the document: `["gates", "accuracy", "min"]`.
-pub type Path = Vec<String>;
-
-/// The places of all keys and values, for checks that come after the schema.
-#[derive(Debug, Default)]
-pub struct Places {
-    keys: HashMap<Path, Range<usize>>,
-    values: HashMap<Path, Range<usize>>,
-}
-
-impl Places {
-    /// The place of a key, or of the nearest table around it.
-    #[must_use]
-    pub fn key(&self, path: &[&str]) -> Option<Range<usize>> {
-        nearest(&self.keys, path)
-    }
-
-    /// The place of a value, or of the nearest table around it.
-    #[must_use]
-    pub fn value(&self, path: &[&str]) -> Option<Range<usize>> {
-        let exact: Path = path.iter().map(|&part| part.to_owned()).collect();
-        self.values.get(&exact).cloned().or_else(|| self.key(path))
-    }
-}
-
-fn nearest(places: &HashMap<Path, Range<usize>>, path: &[&str]) -> Option<Range<usize>> {
-    let mut path: Path = path.iter().map(|&part| part.to_owned()).collect();
-    while !path.is_empty() {
-        if let Some(place) = places.get(&path) {
-            return Some(place.clone());
-        }
-        path.pop();
-    }
-    None
-}
+/// More mistakes than anybody reads at once.
+pub(super) const MANY: usize = 100;
 
 /// All mistakes of a document, and the places of its keys and values.
 #[must_use]
@@ -163,6 +130,11 @@ impl<'s> Walk<'s> {
             Some(name.span()),
             "unknown key",
         );
+        if self.problems.len() > MANY {
+            // NOTE: nobody reads suggestions for thousands of keys, and each takes a while.
+            self.problems.push(problem);
+            return;
+        }
         self.problems
             .push(match did_you_mean(name.get_ref(), known.iter().copied()) {
                 Some(near) => problem.help(format!("did you mean `{near}`?")),

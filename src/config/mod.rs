@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod duration;
+pub mod places;
 pub mod problem;
 pub mod raw;
 pub mod rules;
@@ -73,10 +74,15 @@ pub fn load(root: &Path, color: bool) -> Result<Config> {
     parse(root, &source).map_err(|problems| {
         let count = match problems.len() {
             1 => "1 problem".to_owned(),
+            n if n > check::MANY => format!("{n} problems (the first {} are shown)", check::MANY),
             n => format!("{n} problems"),
         };
-        Error::new(ExitCode::Config, format!("{count} in {FILE_NAME}"))
-            .rendered(problem::render(&problems, FILE_NAME, &source, color))
+        Error::new(ExitCode::Config, format!("{count} in {FILE_NAME}")).rendered(problem::render(
+            &problems[..problems.len().min(check::MANY)],
+            FILE_NAME,
+            &source,
+            color,
+        ))
     })
 }
 
@@ -135,7 +141,7 @@ fn with_rules(
     root: &Path,
     source: &str,
     document: &Spanned<DeTable<'_>>,
-    places: &check::Places,
+    places: &places::Places,
     mut problems: Vec<Problem>,
 ) -> Vec<Problem> {
     let Some((raw, left_out)) = salvage::salvage(document, &problems) else {

@@ -19,7 +19,7 @@ pub struct RawConfig {
     pub image: Option<Image>,
     /// Data channels by name: what jobs find under `input/data/NAME`.
     #[serde(default)]
-    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9._-]{1,64}$"}))]
+    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"}))]
     pub data: IndexMap<String, Channel>,
     /// The training job.
     pub training: Training,

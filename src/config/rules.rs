@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::value::RawValue;
 use toml::{Spanned, Value};
 
-use super::check::Places;
+use super::places::Places;
 use super::problem::{Problem, did_you_mean, one_of};
 use super::raw::{Destination, RawConfig, Training};
 use crate::metrics::log::LogMetrics;

@@ -228,7 +228,13 @@ impl Reader {
                 return Err(FileError::Matrix);
             }
         }
-        self.set.confusion_matrix = matrix.filter(|matrix| matrix.labels.len() <= MAX_CLASSES);
+        let is_too_large = |matrix: &ConfusionMatrix| matrix.labels.len() > MAX_CLASSES;
+        if matrix.as_ref().is_some_and(is_too_large) {
+            self.warn(format!(
+                "`confusion_matrix` has more than {MAX_CLASSES} classes and is left out"
+            ));
+        }
+        self.set.confusion_matrix = matrix.filter(|matrix| !is_too_large(matrix));
         Ok(())
     }
 

@@ -77,7 +77,20 @@ pub struct ConfusionMatrix {
     /// Class labels, in the order of rows and columns.
     pub labels: Vec<String>,
     /// `matrix[i][j]`: rows of true class `i` predicted as class `j`.
+    #[serde(deserialize_with = "counts")]
     pub matrix: Vec<Vec<u64>>,
+}
+
+/// Counts, also as programs write them that count in floats: `48.0`.
+fn counts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u64>>, D::Error> {
+    let rows: Vec<Vec<f64>> = Deserialize::deserialize(deserializer)?;
+    let count = |value: f64| match value >= 0.0 && value.fract() == 0.0 && value < 2f64.powi(53) {
+        true => Ok(value as u64),
+        false => Err(serde::de::Error::custom(format!("{value} is not a count"))),
+    };
+    rows.into_iter()
+        .map(|row| row.into_iter().map(count).collect())
+        .collect()
 }
 
 impl MetricSet {
