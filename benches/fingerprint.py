@@ -1,97 +1,113 @@
-"""Reading and hashing a project's data, beside `cat` of the same bytes."""
-
-from __future__ import annotations
+"""How long a dry run takes that fingerprints much data, beside `cat` of the same bytes."""
 
 import os
 import random
 import tempfile
 import time
 
-from measure import Command, Runs, once, side_by_side, verdict
+from measure import Bar, Command, bar_table, command_table, interleave, say
 
-SLOWER = 1.5
-MEMORY_MIB = 64
-GIB = 1024**3
-SETTLED_SECONDS = 4
-DROP_CACHES = "/proc/sys/vm/drop_caches"
-
+MIB = 1024 * 1024
+RATIO = 1.5
+MEMORY = 64
+CAT = "find data/train -type f -print0 | xargs -0 cat > /dev/null"
+CAT_FEW = "cat data/train/* > /dev/null"
+DROP = "/proc/sys/vm/drop_caches"
+SETTLED = 4
 CONFIG = """[project]
 name = "bench"
 [data.train]
-path = "data"
+path = "data/train"
 [training]
 entry_point = "src/train.py"
 """
 
 
-def run(binary: str, runs: int) -> bool:
-    """Print the table and the verdicts, warm, and cold where caches can be dropped."""
-    print(f"\n### Fingerprints ({runs} runs each, in turns)\n")
-    print("| data | page cache | `mlaction train --dry-run` | `cat` | ratio | peak memory |")
-    print("|---|---|---:|---:|---:|---:|")
-    bars = []
-    for name, files, size in (
-        ("1 GiB in 8 files", 8, GIB // 8),
-        ("1 GiB in one file", 1, GIB),
-        ("20,000 files of 4 KiB", 20_000, 4096),
-    ):
-        with tempfile.TemporaryDirectory() as folder:
-            make_project(folder, files, size)
-            commands = [
-                Command("mlaction", [binary, "train", "--dry-run"], folder),
-                Command("cat", ["sh", "-c", "find data -type f -print0 | xargs -0 cat > /dev/null"], folder),
-            ]
-            caches = {"warm": lambda: None}
-            if os.access(DROP_CACHES, os.W_OK):
-                caches["cold"] = drop_caches
-            os.environ["MLACTION_CACHE_DIR"] = os.path.join(folder, "cache")
-            for cache, prepare in caches.items():
-                results = side_by_side(commands, runs, prepare)
-                bars.append((f"{name}, {cache}", row(name, cache, results), results["mlaction"]))
-            # A dry run keeps no hashes; a run does, of files that have settled.
-            time.sleep(SETTLED_SECONDS)
-            once(Command("train", [binary, "train"], folder))
-            results = side_by_side(commands, runs)
-            bars.append((f"{name}, after a run", row(name, "warm, after a run", results), results["mlaction"]))
-    print()
-    met = True
-    for name, ratio, result in bars:
-        met &= verdict(f"{name}, time beside `cat`", ratio, SLOWER, False)
-        met &= verdict(f"{name}, MiB of memory", result.peak / 1024, MEMORY_MIB, False)
-    return met
-
-
-def row(name: str, cache: str, results: dict[str, Runs]) -> float:
-    """Print one row; give the ratio of the medians."""
-    ours, cat = results["mlaction"], results["cat"]
-    ratio = ours.median / cat.median
-    print(
-        f"| {name} | {cache} | {ours.median * 1000:.0f} ms ({min(ours.seconds) * 1000:.0f}–{max(ours.seconds) * 1000:.0f})"
-        f" | {cat.median * 1000:.0f} ms ({min(cat.seconds) * 1000:.0f}–{max(cat.seconds) * 1000:.0f})"
-        f" | {ratio:.2f} | {ours.peak / 1024:.1f} MiB |",
-        flush=True,
-    )
-    return ratio
-
-
-def make_project(folder: str, files: int, size: int) -> None:
-    """A project whose data cannot be compressed or shared between files."""
-    os.makedirs(os.path.join(folder, "src"))
-    with open(os.path.join(folder, "mlaction.toml"), "w", encoding="utf-8") as file:
-        file.write(CONFIG)
-    with open(os.path.join(folder, "src/train.py"), "w", encoding="utf-8") as file:
-        file.write("")
-    noise = random.Random(1).randbytes(1024 * 1024)
+def large(place, files, mib):
+    """Random bytes, `mib` in each file, written a MiB at a time as a program would."""
+    rng = random.Random(1)
     for number in range(files):
-        place = os.path.join(folder, "data", f"{number % 100:02d}")
-        os.makedirs(place, exist_ok=True)
-        with open(os.path.join(place, f"{number}.bin"), "wb") as file:
-            for block in range(0, size, len(noise)):
-                head = f"{number}:{block}:".encode()
-                file.write((head + noise)[: min(len(noise), size - block)])
+        with open(os.path.join(place, f"{number}.bin"), "wb", buffering=0) as file:
+            for _ in range(mib):
+                file.write(rng.randbytes(MIB))
 
 
-def drop_caches() -> None:
+def small(place, files, size):
+    """Small files, a thousand to a folder."""
+    rng = random.Random(1)
+    for number in range(files):
+        folder = os.path.join(place, f"{number // 1000:03d}")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, f"{number:05d}.bin"), "wb", buffering=0) as file:
+            file.write(rng.randbytes(size))
+
+
+SETS = [
+    # name, what writes it, the peer
+    ("1 GiB in 8 files", lambda place: large(place, 8, 128), CAT_FEW),
+    ("20,000 files of 4 KiB", lambda place: small(place, 20_000, 4096), CAT),
+    ("1 GiB in one file", lambda place: large(place, 1, 1024), CAT_FEW),
+]
+
+
+def make_project(place, write):
+    """A project whose program does nothing, so that a run of it takes no time of its own."""
+    for name, text in {"mlaction.toml": CONFIG, "src/train.py": ""}.items():
+        path = os.path.join(place, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    data = os.path.join(place, "data", "train")
+    os.makedirs(data)
+    write(data)
+    # Writing dirty pages back would disturb the runs.
     os.sync()
-    with open(DROP_CACHES, "w", encoding="ascii") as file:
+
+
+def drop_page_cache():
+    os.sync()
+    with open(DROP, "w", encoding="ascii") as file:
         file.write("3")
+
+
+def measure_set(binary, runs, name, write, cat):
+    """Pairs of a dry run and `cat` on one set of data: warm, cold, and after a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "project")
+        make_project(place, write)
+        env = {"MLACTION_CACHE_DIR": os.path.join(folder, "cache")}
+        pairs = []
+
+        def pair(state, before_each=lambda: None):
+            say(f"fingerprint: {name}, {state}")
+            dry_run = [binary, "train", "--dry-run", "--json"]
+            shown = cat.replace("|", "\\|")
+            ours = Command(f"{name}, {state}: `mlaction train --dry-run --json`", dry_run, place, env)
+            other = Command(f"{name}, {state}: `{shown}`", ["sh", "-c", cat], place)
+            interleave([ours, other], runs, before_each)
+            pairs.append((f"{name}, {state}", ours, other))
+
+        pair("warm")
+        if os.access(DROP, os.W_OK):
+            pair("cold", drop_page_cache)
+        # A dry run keeps no hashes. A run does, of files that have not changed just now.
+        time.sleep(SETTLED)
+        Command("run", [binary, "train"], place, env).run()
+        pair("warm, after a run")
+    return pairs
+
+
+def run(binary, runs):
+    """Measures, prints, and gives the bars."""
+    commands, bars = [], []
+    for name, write, cat in SETS:
+        for state, ours, other in measure_set(binary, runs, name, write, cat):
+            commands += [ours, other]
+            ratio = ours.median / other.median
+            bars.append(Bar(f"{state}: within {RATIO} times `cat`", f"{ratio:.2f} times", ratio <= RATIO))
+    peak = max(command.peak for command in commands[::2])
+    bars.append(Bar(f"peak memory under {MEMORY} MiB", f"{peak:.1f} MiB", peak < MEMORY))
+    print("## Fingerprints\n")
+    command_table(commands)
+    bar_table(bars)
+    return bars

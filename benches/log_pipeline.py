@@ -1,17 +1,21 @@
+#!/usr/bin/env python3
 """Measures `mlaction metrics` on 1 GiB of training log with 20 metric definitions.
 
 The log is the same on every machine: progress bars with carriage returns and block characters,
 step lines, colour codes, JSON lines, tables, XGBoost's tabs, and text that holds no metric.
+Standard library only. Usage: python3 benches/log_pipeline.py PATH/TO/mlaction [--runs 5] [--mib 1024]
 """
 
+import argparse
 import os
 import random
 import statistics
+import sys
 import tempfile
 
-from measure import Command, side_by_side, verdict
+from measure import Bar, Command, bar_table, say, table
 
-MEMORY_MIB = 64
+MEMORY = 64
 
 NUMBER = r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|nan|inf)"
 
@@ -75,27 +79,67 @@ def lines(rng, count):
                    f"size={rng.randrange(10**7)} took {rng.random() * 40:.2f} ms; queue depth {step % 5}")
 
 
-def run(binary, runs, mib=1024):
-    """Print the table and the verdict."""
-    block = "".join(lines(random.Random(1), 40_000)).encode()
-    size = mib * 1024 * 1024
-    arguments = [binary, "metrics", "--json"]
+def command(binary, folder, log, presets=()):
+    """`mlaction metrics` with all definitions."""
+    arguments = [os.path.abspath(binary), "metrics", "--json"]
     for name, regex in DEFINITIONS.items():
         arguments += ["--definition", f"{name}={regex}"]
+    for preset in presets:
+        arguments += ["--preset", preset]
+    return Command("`mlaction metrics`", [*arguments, "-C", folder, log], folder)
+
+
+def write_log(log, size):
+    """The same block of log until the size is reached."""
+    block = "".join(lines(random.Random(1), 40_000)).encode()
+    with open(log, "wb") as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+        file.write(block[: size % len(block)])
+
+
+def run(binary, runs, mib=1024, presets=()):
+    """Measures, prints, and gives the bars."""
+    size = mib * 1024 * 1024
     with tempfile.TemporaryDirectory() as folder:
         log = os.path.join(folder, "train.log")
-        with open(log, "wb") as file:
-            for _ in range(size // len(block)):
-                file.write(block)
-            file.write(block[: size % len(block)])
-        command = Command("log", [*arguments, "-C", folder, log])
-        result = side_by_side([command], runs)["log"]
-    rates = [size / seconds / 1e6 for seconds in result.seconds]
-    print(f"\n### Log pipeline ({runs} runs)\n")
-    print("| log | definitions | MB/s (median) | least | most | peak memory |")
-    print("|---:|---:|---:|---:|---:|---:|")
-    print(
-        f"| {mib} MiB | {len(DEFINITIONS)} | {statistics.median(rates):.0f} | {min(rates):.0f}"
-        f" | {max(rates):.0f} | {result.peak / 1024:.1f} MiB |\n"
+        write_log(log, size)
+        ours = command(binary, folder, log, presets)
+        say("log pipeline")
+        for number in range(runs):
+            say(f"  run {number + 1} of {runs}")
+            ours.measure(os.path.join(folder, "out.json"))
+    rates = [size / seconds / 1e6 for seconds in ours.seconds]
+    print("## Log pipeline\n")
+    table(
+        ("log", "definitions", "runs", "MB/s (median)", "least", "most", "CPU s (median)", "peak memory MiB (most)"),
+        [
+            (
+                f"{mib} MiB",
+                len(DEFINITIONS),
+                runs,
+                f"{statistics.median(rates):.0f}",
+                f"{min(rates):.0f}",
+                f"{max(rates):.0f}",
+                f"{statistics.median(ours.cpu):.2f}",
+                f"{ours.peak:.1f}",
+            )
+        ],
     )
-    return verdict("log pipeline, MiB of memory", result.peak / 1024, MEMORY_MIB, False)
+    bars = [Bar(f"peak memory under {MEMORY} MiB", f"{ours.peak:.1f} MiB", ours.peak < MEMORY)]
+    bar_table(bars)
+    return bars
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--preset", action="append", default=[])
+    options = parser.parse_args()
+    sys.exit(not all(bar.kept for bar in run(options.binary, options.runs, options.mib, options.preset)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,77 +1,101 @@
-"""Whole commands, measured side by side: wall time and peak memory of each process."""
+"""Runs commands side by side and makes Markdown tables of what they took."""
 
-from __future__ import annotations
-
-import dataclasses
+import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 
-LAUNCHER = Path(__file__).with_name("once.py")
+SPAWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spawn.py")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass
 class Command:
-    """A command to measure."""
+    """A command line and what its runs took."""
 
     name: str
-    argv: Sequence[str]
-    folder: str = "."
-    expected: int = 0
+    argv: list
+    cwd: str
+    env: dict = field(default_factory=dict)
+    seconds: list = field(default_factory=list)
+    cpu: list = field(default_factory=list)
+    peaks: list = field(default_factory=list)
 
+    def run(self, stdout=os.devnull):
+        """One run: wall seconds, CPU seconds, peak memory in MiB."""
+        spawn = [sys.executable, "-I", "-S", SPAWN, stdout, *self.argv]
+        line = subprocess.run(spawn, cwd=self.cwd, env={**os.environ, **self.env}, check=True, capture_output=True)
+        seconds, cpu, peak, status = line.stdout.split()
+        if int(status) != 0:
+            sys.exit(f"`{self.name}` ended with status {int(status)}; it ran: {' '.join(self.argv)}")
+        return float(seconds), float(cpu), int(peak) / 1024
 
-@dataclasses.dataclass(frozen=True)
-class Runs:
-    """What the runs of one command took."""
-
-    seconds: list[float]
-    peaks: list[int]
+    def measure(self, stdout=os.devnull):
+        """One run that counts."""
+        for value, values in zip(self.run(stdout), (self.seconds, self.cpu, self.peaks)):
+            values.append(value)
 
     @property
-    def median(self) -> float:
+    def median(self):
         return statistics.median(self.seconds)
 
     @property
-    def peak(self) -> int:
-        """Most KiB that a run held; never less than what the launcher holds."""
+    def peak(self):
         return max(self.peaks)
 
 
-def once(command: Command) -> tuple[float, int]:
-    """Run a command with its output thrown away; give seconds and peak resident KiB."""
-    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), *command.argv]
-    ended = subprocess.run(launcher, cwd=command.folder, capture_output=True, text=True, check=True)
-    seconds, peak, code = ended.stdout.split()
-    if int(code) != command.expected:
-        sys.exit(f"{' '.join(command.argv)} ended with {code}, not {command.expected}")
-    return float(seconds), int(peak)
+@dataclass
+class Bar:
+    """A promise and whether it was kept."""
+
+    promise: str
+    found: str
+    kept: bool
 
 
-def side_by_side(
-    commands: Sequence[Command], runs: int, before_each: Callable[[], None] = lambda: None
-) -> Mapping[str, Runs]:
-    """Measure commands in turns, so that all meet the same load; the first turn does not count."""
-    results = {command.name: Runs([], []) for command in commands}
-    for turn in range(runs + 1):
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def interleave(commands, runs, before_each=lambda: None):
+    """A, B, C, A, B, C, ...: all meet the same load. The first round warms the caches."""
+    for command in commands:
+        command.run()
+    for number in range(runs):
+        say(f"  round {number + 1} of {runs}")
         for command in commands:
             before_each()
-            seconds, peak = once(command)
-            if turn:
-                results[command.name].seconds.append(seconds)
-                results[command.name].peaks.append(peak)
-        print(".", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return results
+            command.measure()
 
 
-def milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.1f} ms"
+def table(head, rows):
+    """A Markdown table: text to the left, numbers to the right."""
+    print("| " + " | ".join(head) + " |")
+    print("|---|" + "---:|" * (len(head) - 1))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    print()
 
 
-def verdict(name: str, value: float, limit: float, at_least: bool) -> bool:
-    """Print whether a bar is met, and return it."""
-    met = value >= limit if at_least else value <= limit
-    print(f"- {name}: {value:.2f}, bar {'≥' if at_least else '≤'} {limit:g}: {'met' if met else '**missed**'}")
-    return met
+def command_table(commands):
+    """Medians, extremes and peak memory of commands."""
+    table(
+        ("command", "runs", "wall ms (median)", "least", "most", "CPU ms (median)", "peak memory MiB (most)"),
+        [
+            (
+                command.name,
+                len(command.seconds),
+                f"{command.median * 1e3:.1f}",
+                f"{min(command.seconds) * 1e3:.1f}",
+                f"{max(command.seconds) * 1e3:.1f}",
+                f"{statistics.median(command.cpu) * 1e3:.1f}",
+                f"{command.peak:.1f}",
+            )
+            for command in commands
+        ],
+    )
+
+
+def bar_table(bars):
+    """Each bar with its verdict."""
+    table(("bar", "found", "verdict"), [(bar.promise, bar.found, "kept" if bar.kept else "**missed**") for bar in bars])

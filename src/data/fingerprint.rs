@@ -13,9 +13,9 @@ use blake3::hazmat::{
     ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root,
     merge_subtrees_root,
 };
-use ignore::WalkBuilder;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use walkdir::{DirEntry, WalkDir};
 
 use super::known::Known;
 
@@ -179,11 +179,7 @@ fn hash_files(
 /// # Errors
 /// Something cannot be looked at.
 pub fn is_touched(root: &Path, since: i64) -> Result<bool, DataError> {
-    for entry in WalkBuilder::new(root)
-        .standard_filters(false)
-        .follow_links(true)
-        .build()
-    {
+    for entry in WalkDir::new(root).follow_links(true) {
         let meta = entry
             .and_then(|entry| entry.metadata())
             .map_err(|error| DataError::new(root, error))?;
@@ -242,21 +238,26 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
     if !kind.is_dir() {
         return Ok(vec![(PathBuf::new(), root.to_path_buf())]);
     }
-    let mut builder = WalkBuilder::new(root);
-    builder.standard_filters(false).follow_links(true);
-    if content != Content::Data {
-        builder.filter_entry(move |entry| {
-            let name = entry.file_name().to_string_lossy();
-            let is_made = ["build", "dist"].contains(&name.as_ref()) || name.ends_with(".egg-info");
-            !NOT_CODE.contains(&name.as_ref())
-                && !name.ends_with(".pyc")
-                && (content == Content::Code || !is_made)
-        });
-    }
+    let belongs = |entry: &DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        let is_made = ["build", "dist"].contains(&name.as_ref()) || name.ends_with(".egg-info");
+        let is_code = !NOT_CODE.contains(&name.as_ref()) && !name.ends_with(".pyc");
+        // What a root is called does not matter.
+        entry.depth() == 0
+            || match content {
+                Content::Data => true,
+                Content::Code => is_code,
+                Content::Package => is_code && !is_made,
+            }
+    };
+    let entries = WalkDir::new(root)
+        .follow_links(true)
+        .into_iter()
+        .filter_entry(belongs);
     let mut files = Vec::new();
-    for entry in builder.build() {
+    for entry in entries {
         let entry = entry.map_err(|error| DataError::new(root, error))?;
-        if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        if entry.file_type().is_dir() {
             continue;
         }
         let name = entry
