@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use regex::Regex;
 
 /// `import a.b, c` and `from a.b import c, d`, over several lines in parentheses.
-const IMPORT: &str =
-    r"(?m)^[ \t]*(?:import[ \t]+([^\n#]+)|from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*))";
+const IMPORT: &str = r"(?m)^[ \t]*(?:import[ \t]+([^\n#]+)|from[ \t]+([.a-zA-Z0-9_]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*))";
+
+static IMPORTS: LazyLock<Result<Regex, regex::Error>> = LazyLock::new(|| Regex::new(IMPORT));
 
 /// A program and the modules that it imports, directly or not, relative to the project.
 ///
@@ -15,7 +17,7 @@ const IMPORT: &str =
 #[must_use]
 pub fn modules(root: &Path, program: &str, sources: &[String]) -> BTreeSet<PathBuf> {
     // NOTE: the pattern is a constant; the test compiles it.
-    let Ok(import) = Regex::new(IMPORT) else {
+    let Ok(import) = &*IMPORTS else {
         return BTreeSet::new();
     };
     let program = clean(Path::new(program));

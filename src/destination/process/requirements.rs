@@ -63,8 +63,10 @@ fn lines(text: &str, env: &BTreeMap<String, String>) -> Vec<String> {
                     .is_none_or(char::is_whitespace)
             });
             let mut line = line[..end.unwrap_or(line.len())].trim().to_owned();
-            for (name, value) in env {
-                line = line.replace(&format!("${{{name}}}"), value);
+            if line.contains("${") {
+                for (name, value) in env {
+                    line = line.replace(&format!("${{{name}}}"), value);
+                }
             }
             line
         })
