@@ -84,6 +84,9 @@ fn git(root: &Path) -> Option<Git> {
     let output = Command::new("git")
         .args([
             "--no-optional-locks",
+            // A repository's own settings may name a program to run.
+            "-c",
+            "core.fsmonitor=false",
             "status",
             "--porcelain=v2",
             "--branch",

@@ -28,6 +28,8 @@ pub const REPORT_MARKDOWN: &str = "report.md";
 pub const REPORT_HTML: &str = "report.html";
 const PLAN: &str = "plan.json";
 const STATE: &str = "state.json";
+/// Ends the name of the file, beside the folder of runs, that is locked while one is made.
+const MAKING: &str = "lock";
 /// Locked as long as a mlaction works on the run.
 const LOCK: &str = "lock";
 
@@ -97,6 +99,10 @@ impl Record {
         let runs = runs_dir(&plan.root);
         std::fs::create_dir_all(&runs).doing(|| format!("cannot create `{}`", runs.display()))?;
         keep_out_of_git(&plan.root.join(".mlaction"))?;
+        // Held until the folder has its own lock: who sweeps meanwhile would take it for a leftover.
+        let _made = atomic::lock_file(&runs.with_extension(MAKING))
+            .and_then(|file| file.lock().map(|()| file))
+            .doing(|| format!("cannot lock `{}`", runs.display()))?;
         let making = atomic::folder_in(&runs)
             .doing(|| format!("cannot create a folder in `{}`", runs.display()))?;
         let lock = lock(making.path())?;
@@ -410,6 +416,10 @@ pub fn explain_interrupted(root: &Path) -> Result<Vec<String>> {
 
 /// Removes the folders of runs that were killed before they had their name.
 fn sweep(runs: &Path) {
+    let lock = File::open(runs.with_extension(MAKING));
+    if !lock.as_ref().is_ok_and(|file| file.try_lock().is_ok()) {
+        return;
+    }
     let entries = std::fs::read_dir(runs).into_iter().flatten();
     for folder in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
         if atomic::is_temporary(&folder) && !is_held(&folder) {

@@ -180,10 +180,13 @@ fn hash_files(
 /// Something cannot be looked at.
 pub fn is_touched(root: &Path, since: i64) -> Result<bool, DataError> {
     for entry in WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(|error| DataError::new(root, error))?;
         let meta = entry
-            .and_then(|entry| entry.metadata())
+            .metadata()
             .map_err(|error| DataError::new(root, error))?;
-        if meta.ctime() >= since {
+        // A link may have been pointed somewhere else.
+        let link = entry.path().symlink_metadata();
+        if meta.ctime() >= since || link.is_ok_and(|link| link.ctime() >= since) {
             return Ok(true);
         }
     }

@@ -20,6 +20,7 @@ pub(super) struct Content<'a> {
     pub(super) validation: Option<&'a JobSettings>,
     pub(super) language: &'a str,
     pub(super) requirements: Option<&'a str>,
+    pub(super) passed: &'a [String],
     pub(super) metrics: &'a Metrics,
 }
 

@@ -104,10 +104,11 @@ pub(super) fn read_code(root: &Path, sources: Vec<String>, known: &Known) -> Res
     })
 }
 
-/// Hash over a program and the project's modules that it imports.
+/// Hash over a program, its variables, and the project's modules that it imports.
 pub(super) fn program_hash(
     root: &Path,
     program: &str,
+    environment: &IndexMap<String, String>,
     code: &Code,
     known: &Known,
 ) -> Result<String> {
@@ -124,10 +125,9 @@ pub(super) fn program_hash(
             Ok((module.display().to_string(), found.hash))
         })
         .collect::<Result<Vec<_>>>()?;
-    let modules = modules
-        .iter()
-        .map(|(name, hash)| (name.as_str(), hash.as_str()));
-    Ok(identity::combined(modules))
+    let modules = modules.iter().map(|(name, hash)| (&**name, &**hash));
+    let variables = environment.iter().map(|(name, value)| (&**name, &**value));
+    Ok(identity::combined(modules.chain(variables)))
 }
 
 pub(super) fn read_data<'a>(

@@ -248,7 +248,13 @@ impl Plan {
         let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out), known)?;
 
         let train = JobSettings {
-            program: inputs::program_hash(&root, &training.entry_point, &code, known)?,
+            program: inputs::program_hash(
+                &root,
+                &training.entry_point,
+                &training.environment,
+                &code,
+                known,
+            )?,
             entry_point: training.entry_point,
             channels: trained_on,
             environment: training.environment,
@@ -256,7 +262,13 @@ impl Plan {
         };
         let validate = match validation {
             Some(validation) => Some(JobSettings {
-                program: inputs::program_hash(&root, &validation.entry_point, &code, known)?,
+                program: inputs::program_hash(
+                    &root,
+                    &validation.entry_point,
+                    &validation.environment,
+                    &code,
+                    known,
+                )?,
                 entry_point: validation.entry_point,
                 channels: validation.channels,
                 environment: validation.environment,
@@ -277,6 +289,7 @@ impl Plan {
             validation: validate.as_ref(),
             language: &process.environment.language,
             requirements: process.environment.requirements_hash.as_deref(),
+            passed: &process.passed,
             metrics: &metrics,
         });
         let same: Vec<&PastRun> = past
@@ -379,14 +392,11 @@ impl Plan {
         })
     }
 
-    /// Fingerprints of the held-out channels, which a comparable baseline must share.
+    /// Fingerprints of the channels that the metrics were measured on, which a comparable baseline
+    /// must share: the held-out ones when there is a validation job.
     #[must_use]
     pub fn held_out(&self) -> IndexMap<String, String> {
-        let channels = self
-            .validation
-            .as_ref()
-            .map(|job| job.channels.as_slice())
-            .unwrap_or_default();
+        let channels = &self.validation.as_ref().unwrap_or(&self.training).channels;
         self.data
             .iter()
             .filter(|source| channels.contains(&source.channel))

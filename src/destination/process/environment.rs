@@ -108,6 +108,7 @@ pub async fn ensure(
     }
     let uv = context.find_program(root, "uv");
     let python = environment.interpreter();
+    let requirements_file = requirements;
     let requirements = requirements.display().to_string();
     let folder_text = folder.display().to_string();
     let steps: [Vec<&str>; 2] = match &uv {
@@ -141,7 +142,12 @@ pub async fn ensure(
         None => [environment.python.clone(), python.clone()],
     };
     for (program, arguments) in programs.iter().zip(&steps) {
-        run(root, program, arguments, log, interrupts, step).await?;
+        run(root, context, program, arguments, log, interrupts, step).await?;
+    }
+    let now = super::requirements::hash(root, requirements_file, &context.env)?;
+    if Some(&now) != environment.requirements_hash.as_ref() {
+        let changed = "the requirements changed while they were installed";
+        return Err(Error::new(ExitCode::Build, changed).hint("run the command again"));
     }
     let ready = folder.join(READY);
     File::create(&ready)
@@ -174,8 +180,17 @@ fn cancelled() -> Error {
     )
 }
 
+/// What an installer may know: where packages are, and how to get there.
+fn is_for_installers(name: &str) -> bool {
+    let prefixes = ["PIP_", "UV_", "XDG_", "GIT_", "SSH_", "CARGO_", "RUSTUP_"];
+    super::plan::is_inherited(name)
+        || prefixes.iter().any(|prefix| name.starts_with(prefix))
+        || ["NETRC", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS"].contains(&name)
+}
+
 async fn run(
     root: &Path,
+    context: &Context,
     program: &str,
     arguments: &[&str],
     log: &Path,
@@ -202,6 +217,13 @@ async fn run(
     .map(|mut command: Command| {
         command
             .current_dir(root)
+            .env_clear()
+            .envs(
+                context
+                    .env
+                    .iter()
+                    .filter(|(name, _)| is_for_installers(name)),
+            )
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(errors));
         command

@@ -55,6 +55,12 @@ pub(super) fn behind(python: &Path, root: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Whether it belongs to a virtual environment.
+pub(super) fn is_environment(python: &Path) -> bool {
+    let folder = python.parent().and_then(Path::parent);
+    folder.is_some_and(|folder| folder.join("pyvenv.cfg").is_file())
+}
+
 fn is_script(python: &Path) -> bool {
     let mut start = [0; 2];
     let read = std::fs::File::open(python).and_then(|mut file| file.read_exact(&mut start));

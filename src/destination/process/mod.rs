@@ -317,6 +317,8 @@ impl Destination for ProcessDestination {
 
     async fn stop(&mut self, how: Stop) -> Result<(), Error> {
         if let Some((_, child)) = &self.job {
+            // One that was stopped would not even hear SIGKILL's little brothers.
+            signal(child, Signal::CONT);
             // The supervisor turns SIGTERM into the graceful stop, and SIGINT into the hard one.
             signal(
                 child,

@@ -64,6 +64,8 @@ pub struct ProcessPlan {
     pub grace_seconds: u64,
     /// Names of the variables that jobs inherit from mlaction.
     pub inherited: Vec<String>,
+    /// Those of them that the config asks for.
+    pub passed: Vec<String>,
 }
 
 /// A virtual environment made from the requirements, or the interpreter as it is.
@@ -162,16 +164,11 @@ impl ProcessPlan {
             kind: "process".to_owned(),
             environment: PythonEnvironment::new(root, &python, requirements, context)?,
             grace_seconds: grace.as_secs().max(1),
+            passed: pass_environment.clone(),
             inherited: context
                 .env
                 .keys()
-                .filter(|name| {
-                    INHERITED.contains(&name.as_str())
-                        || INHERITED_PREFIXES
-                            .iter()
-                            .any(|prefix| name.starts_with(prefix))
-                        || pass_environment.contains(name)
-                })
+                .filter(|name| is_inherited(name) || pass_environment.contains(name))
                 .cloned()
                 .collect(),
         })
@@ -206,6 +203,18 @@ impl ProcessPlan {
     }
 }
 
+/// Whether a job inherits a variable without being asked: never one that sounds like a secret.
+pub(super) fn is_inherited(name: &str) -> bool {
+    let is_secret = ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"]
+        .iter()
+        .any(|word| name.contains(word));
+    let is_known = INHERITED.contains(&name)
+        || INHERITED_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+    is_known && !is_secret
+}
+
 impl PythonEnvironment {
     fn new(
         root: &Path,
@@ -216,7 +225,11 @@ impl PythonEnvironment {
         let python = interpreter::behind(python, root)?;
         let interpreter = Self {
             python: python.display().to_string(),
-            language: interpreter::language(&python),
+            language: match requirements.is_none() && interpreter::is_environment(&python) {
+                // Its packages are whatever somebody installed in it.
+                true => python.display().to_string(),
+                false => interpreter::language(&python),
+            },
             requirements: None,
             requirements_hash: None,
             folder: None,

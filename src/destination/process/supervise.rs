@@ -104,6 +104,8 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
                 if let Some(group) = group {
                     // NOTE: a group that is already gone is what we want.
                     let _ = kill_process_group(group, signal);
+                    // A program may have left for another group.
+                    let _ = kill_process(group, signal);
                 }
             };
             let mut parent = parent()?;
