@@ -60,8 +60,6 @@ pub struct Fingerprint {
     pub files: u64,
     /// Size in bytes.
     pub bytes: u64,
-    /// The files, relative to the root (empty for a root that is a file), in the hash's order.
-    pub paths: Vec<PathBuf>,
 }
 
 /// Why something cannot be fingerprinted.
@@ -115,8 +113,18 @@ pub fn fingerprint(root: &Path, content: Content, known: &Known) -> Result<Finge
         hash: format!("b3:{}", all.finalize().to_hex()),
         files: files.len() as u64,
         bytes,
-        paths: files.into_iter().map(|(name, _)| name).collect(),
     })
+}
+
+/// The files that a fingerprint covers, relative to the root; empty for a root that is a file.
+///
+/// # Errors
+/// A missing root, loops of links.
+pub fn names(root: &Path, content: Content) -> Result<Vec<PathBuf>, DataError> {
+    Ok(walk(root, content)?
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect())
 }
 
 /// The BLAKE3 hash of each file: a small one in one thread, the pieces of large ones in all.
@@ -216,10 +224,14 @@ fn in_parallel<T: Send>(
             done.push((index, result));
         }
     };
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .clamp(1, 8)
-        .min(count);
+    let threads = match count {
+        // Asking for the number of processors reads several files.
+        0 | 1 => 1,
+        _ => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .clamp(1, 8)
+            .min(count),
+    };
     let mut done: Vec<(usize, Result<T, DataError>)> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
@@ -243,7 +255,8 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
     }
     let belongs = |entry: &DirEntry| {
         let name = entry.file_name().to_string_lossy();
-        let is_made = ["build", "dist"].contains(&name.as_ref()) || name.ends_with(".egg-info");
+        let is_made = name.ends_with(".egg-info")
+            || entry.depth() == 1 && ["build", "dist"].contains(&name.as_ref());
         let is_code = !NOT_CODE.contains(&name.as_ref()) && !name.ends_with(".pyc");
         // What a root is called does not matter.
         entry.depth() == 0

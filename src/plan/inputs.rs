@@ -1,6 +1,6 @@
 //! What the plan reads: data, code, baseline, and what the destination needs of this machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
@@ -58,6 +58,17 @@ pub fn load_baseline(path: &Path, is_asked_for: bool) -> Result<Option<Baseline>
     })
 }
 
+/// Where a channel's data lies now. A folder is found behind every link, so that a link that is
+/// pointed elsewhere during a run changes nothing for it; a file keeps its name.
+pub(super) fn place_of(root: &Path, path: &str) -> PathBuf {
+    let path = root.join(path);
+    let found = match (path.is_dir(), path.parent(), path.file_name()) {
+        (false, Some(folder), Some(name)) => folder.canonicalize().map(|folder| folder.join(name)),
+        _ => path.canonicalize(),
+    };
+    found.unwrap_or(path)
+}
+
 /// What to say about data that is not there.
 #[must_use]
 pub fn missing_data(root: &Path, path: &str) -> Option<Error> {
@@ -110,7 +121,6 @@ pub(super) fn program_hash(
     program: &str,
     environment: &IndexMap<String, String>,
     code: &Code,
-    known: &Known,
 ) -> Result<String> {
     let sources: Vec<String> = code
         .sources
@@ -120,9 +130,11 @@ pub(super) fn program_hash(
     let modules = imports::modules(root, program, &sources)
         .into_iter()
         .map(|module| {
-            let found = fingerprint(&root.join(&module), Content::Code, known)
-                .map_err(|error| data_error(&error))?;
-            Ok((module.display().to_string(), found.hash))
+            let name = module.display().to_string();
+            let text = std::fs::read(root.join(&module)).map_err(|cause| {
+                Error::new(ExitCode::Data, format!("cannot read `{name}`")).because(cause)
+            })?;
+            Ok((name, blake3::hash(&text).to_hex().to_string()))
         })
         .collect::<Result<Vec<_>>>()?;
     let modules = modules.iter().map(|(name, hash)| (&**name, &**hash));

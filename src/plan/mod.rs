@@ -6,6 +6,7 @@
 pub mod identity;
 pub mod imports;
 pub mod inputs;
+mod judging;
 pub mod text;
 
 use std::path::PathBuf;
@@ -20,11 +21,11 @@ use crate::context::Context;
 use crate::data::known::Known;
 use crate::destination::process::plan::{ProcessPlan, Request};
 use crate::error::{Error, ExitCode, Result};
-use crate::metrics::baseline::{Baseline, Comparison, Definitions};
+use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
-use crate::report::{self, BaselineInfo, DataSource, Lineage, ModelInfo, Report, Status};
+use crate::report::DataSource;
 
 /// Version of the plan's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -253,7 +254,6 @@ impl Plan {
                 &training.entry_point,
                 &training.environment,
                 &code,
-                known,
             )?,
             entry_point: training.entry_point,
             channels: trained_on,
@@ -267,7 +267,6 @@ impl Plan {
                     &validation.entry_point,
                     &validation.environment,
                     &code,
-                    known,
                 )?,
                 entry_point: validation.entry_point,
                 channels: validation.channels,
@@ -325,7 +324,12 @@ impl Plan {
                 .channels
                 .iter()
                 .filter_map(|channel| data.iter().find(|source| source.channel == *channel))
-                .map(|source| (source.channel.clone(), root.join(&source.path)))
+                .map(|source| {
+                    (
+                        source.channel.clone(),
+                        inputs::place_of(&root, &source.path),
+                    )
+                })
                 .collect();
             inputs.extend(model.map(|model| ("model".to_owned(), model)));
             let request = process.request(&crate::destination::process::plan::JobSettings {
@@ -391,18 +395,6 @@ impl Plan {
             permissions: Vec::new(),
         })
     }
-
-    /// Fingerprints of the channels that the metrics were measured on, which a comparable baseline
-    /// must share: the held-out ones when there is a validation job.
-    #[must_use]
-    pub fn held_out(&self) -> IndexMap<String, String> {
-        let channels = &self.validation.as_ref().unwrap_or(&self.training).channels;
-        self.data
-            .iter()
-            .filter(|source| channels.contains(&source.channel))
-            .map(|source| (source.channel.clone(), source.fingerprint.clone()))
-            .collect()
-    }
 }
 
 /// What the config says of a job.
@@ -419,89 +411,4 @@ fn seconds(text: &str) -> Result<u64> {
     duration::parse(text)
         .map(|duration| duration.as_secs().max(1))
         .map_err(|reason| Error::new(ExitCode::Config, reason))
-}
-
-impl Plan {
-    /// How metrics are read from log lines.
-    #[must_use]
-    pub fn definitions(&self) -> Definitions {
-        Definitions::new(&self.metrics.definitions, &self.metrics.presets)
-    }
-
-    /// Content hash of the program whose `metrics.json` counts.
-    #[must_use]
-    pub fn validation_program(&self) -> &str {
-        &self.validation.as_ref().unwrap_or(&self.training).program
-    }
-
-    /// The baseline beside what this run is measured with.
-    #[must_use]
-    pub fn comparison<'a>(
-        &'a self,
-        held_out: &'a IndexMap<String, String>,
-        definitions: &'a Definitions,
-    ) -> Comparison<'a> {
-        Comparison {
-            baseline: self.baseline.found.as_ref(),
-            data: held_out,
-            validation: self.validation_program(),
-            definitions,
-        }
-    }
-
-    /// What the report says of the baseline.
-    #[must_use]
-    pub fn baseline_info(&self) -> Option<BaselineInfo> {
-        let baseline = self.baseline.found.as_ref()?;
-        let name = self
-            .baseline
-            .path
-            .strip_prefix(&self.root)
-            .unwrap_or(&self.baseline.path);
-        Some(BaselineInfo {
-            source: name.display().to_string(),
-            run: baseline.run.clone(),
-            commit: baseline.commit.clone(),
-            created_at: baseline.created_at,
-        })
-    }
-
-    /// A report of this run, without metrics yet.
-    #[must_use]
-    pub fn report(
-        &self,
-        status: Status,
-        phases: Vec<report::Phase>,
-        model: Option<ModelInfo>,
-    ) -> Report {
-        Report {
-            schema_version: report::SCHEMA_VERSION,
-            run: self.run.clone(),
-            project: self.project.clone(),
-            destination: self.destination.name.clone(),
-            status,
-            reason: None,
-            hint: None,
-            started_at: self.created_at,
-            phases,
-            metrics: Vec::new(),
-            curves: IndexMap::new(),
-            confusion_matrix: None,
-            per_class: IndexMap::new(),
-            baseline: self.baseline_info(),
-            lineage: Lineage {
-                commit: self.commit.clone(),
-                dirty: self.dirty,
-                content_hash: self.content_hash.clone(),
-                code: self.code.fingerprint.clone(),
-                data: self.data.clone(),
-                environment: IndexMap::new(),
-                model,
-                mlaction: self.mlaction.clone(),
-            },
-            hyperparameters: self.hyperparameters.clone(),
-            log_tail: Vec::new(),
-            warnings: Vec::new(),
-        }
-    }
 }

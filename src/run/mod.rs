@@ -155,11 +155,19 @@ async fn jobs(
 fn data_is_unchanged(plan: &Plan) -> Result<()> {
     // NOTE: file systems round their times, and the kernel's clock for them ticks slowly.
     let planned = plan.created_at.as_second() - 2;
-    for source in &plan.data {
-        let path = plan.root.join(&source.path);
+    let inputs = [Some(&plan.training), plan.validation.as_ref()];
+    let inputs = inputs
+        .into_iter()
+        .flatten()
+        .flat_map(|job| &job.request.inputs);
+    for (channel, path) in inputs {
+        // NOTE: validation's `model` is no data of the project.
+        let Some(source) = plan.data.iter().find(|source| source.channel == *channel) else {
+            continue;
+        };
         let same = || -> std::result::Result<bool, DataError> {
-            Ok(!is_touched(&path, planned)?
-                || fingerprint(&path, Content::Data, &Known::default())?.hash == source.fingerprint)
+            Ok(!is_touched(path, planned)?
+                || fingerprint(path, Content::Data, &Known::default())?.hash == source.fingerprint)
         };
         if !same().map_err(|error| data_error(&error))? {
             let changed = format!(

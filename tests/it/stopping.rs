@@ -110,6 +110,26 @@ fn a_hangup_stops_the_job_gracefully_and_packing_can_be_stopped() {
 }
 
 #[test]
+fn a_paused_supervisor_and_a_job_in_another_group_can_be_stopped() {
+    let project = Project::new();
+    let child = start(&project, SLEEPS);
+    let mlaction = child.id();
+    let children = std::fs::read_to_string(format!("/proc/{mlaction}/task/{mlaction}/children"));
+    let supervisor: i32 = children.unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::STOP).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert!(!is_there(job(&project)));
+
+    let project = Project::new();
+    let leaves = "os.setpgid(0, os.getpgid(os.getppid()))\n";
+    let child = start(&project, &format!("{leaves}{SLEEPS}"));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert!(!is_there(job(&project)));
+}
+
+#[test]
 fn checkpoints_outlive_a_killed_mlaction() {
     let project = Project::new();
     let saves = "open(BASE + '/checkpoints/one', 'w').write('x')\n";

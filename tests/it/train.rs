@@ -100,6 +100,109 @@ fn an_environment_that_cannot_be_made_is_reported_with_the_installers_words() {
     );
 }
 
+/// A project with requirements, and an installer that says what it knows and makes almost nothing.
+fn with_installer(script: &str) -> (Project, std::ffi::OsString) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let project = Project::new();
+    project.replace(
+        "mlaction.toml",
+        "channels = [\"train\"]",
+        "channels = [\"train\"]\nrequirements = \"requirements.txt\"",
+    );
+    project.write("requirements.txt", "one==1\n");
+    let venv = "[ $1 = venv ] && mkdir -p \"$5/bin\" && ln -s \"$4\" \"$5/bin/python\" && exit 0";
+    project.write("programs/uv", &format!("#!/bin/sh\n{venv}\n{script}\n"));
+    let uv = project.path().join("programs/uv");
+    std::fs::set_permissions(uv, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut path = project.path().join("programs").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    (project, path)
+}
+
+#[test]
+fn an_installer_knows_where_packages_are_and_no_credentials() {
+    let (project, path) = with_installer("env; pwd");
+    let mut command = project.command(&["train"]);
+    command
+        .env("PATH", &path)
+        .env("PIP_INDEX_URL", "http://packages");
+    command.env("AWS_SECRET_ACCESS_KEY", "hunter3");
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    let log = stdout(&project.run(&["logs"], 0));
+    assert!(log.contains("PIP_INDEX_URL=http://packages"), "{log}");
+    let folder = project.path().canonicalize().unwrap();
+    assert!(log.lines().any(|line| line == folder.to_str().unwrap()));
+    assert!(!log.contains("hunter"), "{log}");
+}
+
+#[test]
+fn requirements_that_change_while_they_are_installed_are_installed_again() {
+    let (project, path) =
+        with_installer("[ -e seen ] || echo two==2 >> requirements.txt; touch seen");
+    let run = || {
+        project
+            .command(&["train"])
+            .env("PATH", &path)
+            .output()
+            .unwrap()
+    };
+    let first = run();
+    assert_eq!(first.status.code(), Some(10));
+    assert!(stdout(&first).contains("the requirements changed while they were installed"));
+    project.write("requirements.txt", "one==1\n");
+    let second = run();
+    assert_eq!(second.status.code(), Some(0), "{}", stderr(&second));
+    assert!(
+        stderr(&second).contains("environment …"),
+        "it was not made again"
+    );
+}
+
+#[test]
+fn a_job_gets_no_variable_that_is_called_a_secret() {
+    let project = Project::new();
+    let train = project.read("model/train.py");
+    let check =
+        "assert 'LC_ALL' in os.environ and not {'NVIDIA_API_KEY', 'LC_TOKEN'} & set(os.environ)\n";
+    project.write("model/train.py", &format!("{train}{check}"));
+    let mut command = project.command(&["train"]);
+    command
+        .env("LC_ALL", "C")
+        .env("LC_TOKEN", "x")
+        .env("NVIDIA_API_KEY", "x");
+    assert_eq!(command.status().unwrap().code(), Some(0));
+}
+
+#[test]
+fn links_that_are_pointed_elsewhere_change_nothing_or_are_noticed() {
+    use std::os::unix::fs::symlink;
+    let project = Project::new();
+    let at = |name: &str| project.path().join(name);
+    project.write("data/other/rows.csv", "0.1\n");
+    std::fs::rename(at("data/train"), at("data/v1")).unwrap();
+    symlink("v1", at("data/train")).unwrap();
+    let train = project.read("model/train.py");
+    let repoint = |link: &str, to: &str| {
+        let link = at(link);
+        format!("import os\nos.remove({link:?})\nos.symlink({to:?}, {link:?})\n{train}")
+    };
+    project.write("model/train.py", &repoint("data/train", "other"));
+    let output = project.run(&["train", "--json"], 0);
+    assert_eq!(report(&output)["metrics"][0]["value"].to_string(), "0.97");
+
+    std::fs::rename(at("data/v1/rows.csv"), at("data/rows.csv")).unwrap();
+    symlink("../rows.csv", at("data/v1/rows.csv")).unwrap();
+    std::fs::remove_file(at("data/train")).unwrap();
+    symlink("v1", at("data/train")).unwrap();
+    project.write(
+        "model/train.py",
+        &repoint("data/v1/rows.csv", "../other/rows.csv"),
+    );
+    let output = project.run(&["train"], 12);
+    assert!(stderr(&output).contains("the data of `train` changed"));
+}
+
 #[test]
 fn a_gate_on_a_metric_that_is_not_there_names_those_that_are() {
     let project = Project::new();

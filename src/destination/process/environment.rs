@@ -97,6 +97,7 @@ pub async fn ensure(
             return Err(cancelled());
         }
         step.now("another mlaction is making the same environment");
+        // NOTE: the kernel has no way to wait for a file lock that could be given up.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     if is_ready(folder) {

@@ -25,7 +25,7 @@ use tokio::process::{Child, Command};
 
 use super::{Artifacts, Destination, JobState, PollError, Stop};
 use crate::data::archive;
-use crate::data::fingerprint::{Content, fingerprint};
+use crate::data::fingerprint::{Content, fingerprint, names};
 use crate::data::known::Known;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::identity;
@@ -142,13 +142,11 @@ pub fn copy_code<'s>(
     let mut copied = Vec::new();
     for source in sources {
         let (from, to) = (from.join(source), to.join(source));
-        let original =
-            fingerprint(&from, Content::Code, &unread).map_err(|error| data_error(&error))?;
-        for name in &original.paths {
+        for name in names(&from, Content::Code).map_err(|error| data_error(&error))? {
             // NOTE: joining an empty name would add a slash to a file's path.
             let (from, to) = match name.as_os_str().is_empty() {
                 true => (from.clone(), to.clone()),
-                false => (from.join(name), to.join(name)),
+                false => (from.join(&name), to.join(&name)),
             };
             let copy = || -> std::io::Result<()> {
                 std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
@@ -317,7 +315,7 @@ impl Destination for ProcessDestination {
 
     async fn stop(&mut self, how: Stop) -> Result<(), Error> {
         if let Some((_, child)) = &self.job {
-            // One that was stopped would not even hear SIGKILL's little brothers.
+            // A supervisor that somebody paused acts on no signal but SIGKILL until it goes on.
             signal(child, Signal::CONT);
             // The supervisor turns SIGTERM into the graceful stop, and SIGINT into the hard one.
             signal(

@@ -104,8 +104,14 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
                 if let Some(group) = group {
                     // NOTE: a group that is already gone is what we want.
                     let _ = kill_process_group(group, signal);
-                    // A program may have left for another group.
-                    let _ = kill_process(group, signal);
+                }
+            };
+            // NOTE: only as long as nobody has waited for it: its number may be another's after that.
+            let to_job = |signal| {
+                to_group(signal);
+                if let Some(process) = group {
+                    // It may have left for another group.
+                    let _ = kill_process(process, signal);
                 }
             };
             let mut parent = parent()?;
@@ -116,16 +122,16 @@ pub async fn supervise(command: &[String], grace: Duration, record: Option<&Path
                     status = child.wait() => break status,
                     () = gone(&mut parent) => {
                         parent = None;
-                        to_group(Signal::TERM);
+                        to_job(Signal::TERM);
                         deadline = Some(Instant::now() + grace.min(ORPHAN_GRACE));
                     }
                     _ = terminate.recv() => {
-                        to_group(Signal::TERM);
+                        to_job(Signal::TERM);
                         deadline.get_or_insert_with(|| Instant::now() + grace);
                     }
-                    _ = interrupt.recv() => to_group(Signal::KILL),
+                    _ = interrupt.recv() => to_job(Signal::KILL),
                     () = tokio::time::sleep_until(due) => if deadline.is_some() {
-                        to_group(Signal::KILL);
+                        to_job(Signal::KILL);
                     }
                 }
             };
