@@ -1,6 +1,8 @@
 //! Where jobs run: one trait in our words, one watch loop, one implementation per place.
 
+pub mod docker;
 pub mod process;
+pub mod toolkit;
 pub mod watch;
 
 use std::path::PathBuf;

@@ -9,7 +9,6 @@ mod interpreter;
 pub mod plan;
 mod requirements;
 pub mod supervise;
-mod toolkit;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -6,9 +6,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{interpreter, requirements, toolkit};
+use super::{interpreter, requirements};
 use crate::config::raw::Destination;
 use crate::context::Context;
+use crate::destination::toolkit;
 use crate::error::{Error, ExitCode, Result};
 
 /// Variables that a job inherits. Everything else, credentials above all, stays outside unless
@@ -180,7 +181,21 @@ impl ProcessPlan {
         let code = job.base.join("code");
         let arguments = toolkit::arguments(job.hyperparameters);
         let python = self.environment.interpreter();
-        let mut environment = toolkit::variables(job, &code, &arguments);
+        let hosts = [toolkit::HOST.to_owned()];
+        let toolkit = toolkit::JobSettings {
+            name: job.name,
+            base: &job.base,
+            code: &code,
+            entry_point: job.entry_point,
+            inputs: &job.inputs,
+            hyperparameters: job.hyperparameters,
+            hosts: &hosts,
+            host: toolkit::HOST,
+            network_interface: "lo",
+            cpus: job.context.cpus,
+            gpus: job.context.gpus,
+        };
+        let mut environment = toolkit::variables(&toolkit, &arguments);
         environment.extend(
             job.environment
                 .iter()
@@ -192,11 +207,11 @@ impl ProcessPlan {
                 .into_iter()
                 .chain(arguments)
                 .collect(),
-            working_directory: code,
+            working_directory: code.clone(),
             code: job.sources.to_vec(),
             code_fingerprint: job.code_fingerprint.to_owned(),
             inputs: job.inputs.clone(),
-            files: toolkit::files(job),
+            files: toolkit::files(&toolkit),
             environment,
             base: job.base.clone(),
         }

@@ -1,25 +1,50 @@
 //! What the SageMaker training toolkit gives a program: arguments, `SM_*` variables, and the files
 //! under `input/config`. Held against the toolkit itself (aws/sagemaker-training-toolkit 5.1.4).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use super::plan::JobSettings;
-
-/// The one host of a job on this machine.
-pub(super) const HOST: &str = "algo-1";
+/// The one host of a job that has one.
+pub(crate) const HOST: &str = "algo-1";
 const GROUP: &str = "homogeneousCluster";
 const INSTANCE_TYPE: &str = "local";
 
+/// What the toolkit needs to know of a job on one of its hosts.
+#[derive(Debug, Clone, Copy)]
+pub struct JobSettings<'a> {
+    /// The job's name.
+    pub name: &'a str,
+    /// What stands for `/opt/ml`.
+    pub base: &'a Path,
+    /// Folder of the code.
+    pub code: &'a Path,
+    /// The program, relative to the code.
+    pub entry_point: &'a str,
+    /// Data channels by name.
+    pub inputs: &'a IndexMap<String, PathBuf>,
+    /// Hyperparameters as strings.
+    pub hyperparameters: &'a IndexMap<String, String>,
+    /// Names of all hosts of the job, the first one leads.
+    pub hosts: &'a [String],
+    /// The name of this host.
+    pub host: &'a str,
+    /// The network interface by which the hosts reach each other.
+    pub network_interface: &'a str,
+    /// Processors that the job may use.
+    pub cpus: usize,
+    /// GPUs that the job may use.
+    pub gpus: usize,
+}
+
 /// The files of a job, relative to its base.
-pub(super) fn files(job: &JobSettings<'_>) -> IndexMap<String, Value> {
+pub(crate) fn files(job: &JobSettings<'_>) -> IndexMap<String, Value> {
     let file = |name: &str| format!("input/config/{name}.json");
     IndexMap::from([
         (file("hyperparameters"), json!(job.hyperparameters)),
         (file("inputdataconfig"), input_data_config(job)),
-        (file("resourceconfig"), resource_config()),
+        (file("resourceconfig"), resource_config(job)),
     ])
 }
 
@@ -33,20 +58,21 @@ fn input_data_config(job: &JobSettings<'_>) -> Value {
     channels.into()
 }
 
-fn resource_config() -> Value {
+fn resource_config(job: &JobSettings<'_>) -> Value {
+    let (host, hosts) = (job.host, job.hosts);
     json!({
-        "current_host": HOST,
+        "current_host": host,
         "current_instance_type": INSTANCE_TYPE,
         "current_group_name": GROUP,
-        "hosts": [HOST],
-        "instance_groups": [{"instance_group_name": GROUP, "instance_type": INSTANCE_TYPE, "hosts": [HOST]}],
-        "network_interface_name": "lo",
+        "hosts": hosts,
+        "instance_groups": [{"instance_group_name": GROUP, "instance_type": INSTANCE_TYPE, "hosts": hosts}],
+        "network_interface_name": job.network_interface,
     })
 }
 
 /// Hyperparameters as command-line arguments, sorted by name. Values that are JSON come as Python
 /// prints them; numbers keep the digits that they were written with.
-pub(super) fn arguments(hyperparameters: &IndexMap<String, String>) -> Vec<String> {
+pub(crate) fn arguments(hyperparameters: &IndexMap<String, String>) -> Vec<String> {
     let mut names: Vec<&String> = hyperparameters.keys().collect();
     names.sort();
     names
@@ -94,11 +120,8 @@ fn python(value: &Value) -> String {
 }
 
 /// The variables of a job: the toolkit's, and those that SageMaker itself sets.
-pub(super) fn variables(
-    job: &JobSettings<'_>,
-    code: &Path,
-    arguments: &[String],
-) -> IndexMap<String, String> {
+pub(crate) fn variables(job: &JobSettings<'_>, arguments: &[String]) -> IndexMap<String, String> {
+    let (host, hosts, code) = (job.host, job.hosts, job.code);
     let base = |part: &str| job.base.join(part).display().to_string();
     let decoded: Map<String, Value> = job
         .hyperparameters
@@ -114,18 +137,18 @@ pub(super) fn variables(
         .iter()
         .map(|name| ((*name).clone(), json!(base(&format!("input/data/{name}")))))
         .collect();
-    let groups = json!({GROUP: {"hosts": [HOST], "instance_group_name": GROUP, "instance_type": INSTANCE_TYPE}});
+    let groups = json!({GROUP: {"hosts": hosts, "instance_group_name": GROUP, "instance_type": INSTANCE_TYPE}});
     let training_env = json!({
         "additional_framework_parameters": {},
         "channel_input_dirs": channel_dirs,
-        "current_host": HOST,
+        "current_host": host,
         "current_instance_group": GROUP,
-        "current_instance_group_hosts": [HOST],
+        "current_instance_group_hosts": hosts,
         "current_instance_type": INSTANCE_TYPE,
         "distribution_hosts": [],
         "distribution_instance_groups": [],
         "framework_module": null,
-        "hosts": [HOST],
+        "hosts": hosts,
         "hyperparameters": decoded,
         "input_config_dir": base("input/config"),
         "input_data_config": input_data_config(job),
@@ -133,24 +156,24 @@ pub(super) fn variables(
         "instance_groups": [GROUP],
         "instance_groups_dict": groups,
         "is_hetero": false,
-        "is_master": true,
+        "is_master": hosts.first().is_some_and(|first| first == host),
         "is_modelparallel_enabled": null,
         "is_smddpmprun_installed": false,
         "is_smddprun_installed": false,
         "job_name": job.name,
         "log_level": 20,
-        "master_hostname": HOST,
+        "master_hostname": hosts.first(),
         "model_dir": base("model"),
         "module_dir": code.display().to_string(),
         "module_name": module,
-        "network_interface_name": "lo",
-        "num_cpus": job.context.cpus,
-        "num_gpus": job.context.gpus,
+        "network_interface_name": job.network_interface,
+        "num_cpus": job.cpus,
+        "num_gpus": job.gpus,
         "num_neurons": 0,
         "output_data_dir": base("output/data"),
         "output_dir": base("output"),
         "output_intermediate_dir": base("output/intermediate"),
-        "resource_config": resource_config(),
+        "resource_config": resource_config(job),
         "topology": [],
         "user_entry_point": job.entry_point,
     });
@@ -175,20 +198,23 @@ pub(super) fn variables(
         ("SM_OUTPUT_INTERMEDIATE_DIR", base("output/intermediate")),
         ("SM_CHANNELS", json!(channels).to_string()),
         ("SM_HPS", Value::from(decoded.clone()).to_string()),
-        ("SM_HOSTS", json!([HOST]).to_string()),
-        ("SM_CURRENT_HOST", HOST.to_owned()),
+        ("SM_HOSTS", json!(hosts).to_string()),
+        ("SM_CURRENT_HOST", host.to_owned()),
         ("SM_CURRENT_INSTANCE_TYPE", INSTANCE_TYPE.to_owned()),
         ("SM_CURRENT_INSTANCE_GROUP", GROUP.to_owned()),
-        ("SM_CURRENT_INSTANCE_GROUP_HOSTS", json!([HOST]).to_string()),
+        ("SM_CURRENT_INSTANCE_GROUP_HOSTS", json!(hosts).to_string()),
         ("SM_INSTANCE_GROUPS", json!([GROUP]).to_string()),
         ("SM_INSTANCE_GROUPS_DICT", groups.to_string()),
         ("SM_DISTRIBUTION_INSTANCE_GROUPS", "[]".to_owned()),
         ("SM_IS_HETERO", "false".to_owned()),
         ("SM_FRAMEWORK_MODULE", String::new()),
         ("SM_FRAMEWORK_PARAMS", "{}".to_owned()),
-        ("SM_NETWORK_INTERFACE_NAME", "lo".to_owned()),
-        ("SM_NUM_CPUS", job.context.cpus.to_string()),
-        ("SM_NUM_GPUS", job.context.gpus.to_string()),
+        (
+            "SM_NETWORK_INTERFACE_NAME",
+            job.network_interface.to_owned(),
+        ),
+        ("SM_NUM_CPUS", job.cpus.to_string()),
+        ("SM_NUM_GPUS", job.gpus.to_string()),
         ("SM_NUM_NEURONS", "0".to_owned()),
         ("SM_LOG_LEVEL", "20".to_owned()),
         ("SM_USER_ARGS", json!(arguments).to_string()),
@@ -196,7 +222,7 @@ pub(super) fn variables(
         ("SM_MODULE_DIR", code.display().to_string()),
         ("SM_MODULE_NAME", module.to_owned()),
         ("SM_INPUT_DATA_CONFIG", input_data_config(job).to_string()),
-        ("SM_RESOURCE_CONFIG", resource_config().to_string()),
+        ("SM_RESOURCE_CONFIG", resource_config(job).to_string()),
         ("SM_TRAINING_ENV", training_env.to_string()),
     ]
     .into_iter()

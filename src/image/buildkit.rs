@@ -1,0 +1,1 @@
+//! Builds by BuildKit: a session of our own over the Engine API with differential file sync.

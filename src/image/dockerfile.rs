@@ -1,0 +1,1 @@
+//! What a Dockerfile says before anything is built: base images, arguments, copied files.

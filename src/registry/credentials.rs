@@ -1,0 +1,1 @@
+//! Credentials for registries: Docker's config file, its helpers, environment variables.

@@ -1,0 +1,1 @@
+//! Pushes an image from an engine, with progress, repetition and proof.
