@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic;
@@ -22,12 +23,27 @@ const UNSETTLED: i64 = 2;
 /// What must be the same for a file to be the same. The time of the last change of the inode
 /// cannot be set by a program, so a file that was written to is never taken for the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Inode {
+pub(crate) struct Inode {
     device: u64,
     inode: u64,
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
+}
+
+impl Inode {
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// In nanoseconds since 1970.
+    pub(crate) fn modified_nanoseconds(&self) -> i64 {
+        let (seconds, nanoseconds) = self.modified;
+        seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(nanoseconds)
+    }
 }
 
 impl From<&Metadata> for Inode {
@@ -38,6 +54,24 @@ impl From<&Metadata> for Inode {
             size: meta.len(),
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+impl From<&Stat> for Inode {
+    #[allow(
+        clippy::unnecessary_fallible_conversions,
+        clippy::useless_conversion,
+        reason = "the types of these fields differ from system to system"
+    )]
+    fn from(stat: &Stat) -> Self {
+        let nanoseconds = |value| i64::try_from(value).unwrap_or_default();
+        Self {
+            device: u64::try_from(stat.st_dev).unwrap_or_default(),
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            modified: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
+            changed: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
         }
     }
 }
