@@ -19,7 +19,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use super::ignore::Ignore;
-use crate::data::known::Inode;
+use crate::data::fingerprint::{DataError, Opened, hash_files};
+use crate::data::known::{Inode, Known};
 use crate::error::{Error, ExitCode, Result};
 
 pub use file::FileReader;
@@ -172,22 +173,57 @@ impl Context {
     /// # Errors
     /// The entry is no file, or not the one any more that was listed.
     pub fn reader(&self, entry: &Entry) -> Result<FileReader> {
+        let reader = FileReader::new(&entry.name, self.file(entry)?, entry.seen);
+        match reader.check() {
+            Ok(()) => Ok(reader),
+            Err(_) => Err(file::changed(&entry.name)),
+        }
+    }
+
+    /// Opens a file, which may be another one than was listed.
+    fn file(&self, entry: &Entry) -> Result<OwnedFd> {
         let failed = |cause: &dyn std::fmt::Display| {
             Error::new(ExitCode::Build, format!("cannot read {}", entry.name)).because(cause)
         };
         if !matches!(entry.kind, Kind::File { .. }) {
             return Err(failed(&"it is no file"));
         }
-        let opened = match file::open_beneath(&self.shared.folder, &entry.name) {
-            Ok(opened) => opened,
-            Err(error) if file::is_gone(error) => return Err(file::changed(&entry.name)),
-            Err(error) => return Err(failed(&error)),
-        };
-        let reader = FileReader::new(&entry.name, opened, entry.seen);
-        match reader.check() {
-            Ok(()) => Ok(reader),
-            Err(_) => Err(file::changed(&entry.name)),
+        match file::open_beneath(&self.shared.folder, &entry.name) {
+            Ok(opened) => Ok(opened),
+            Err(error) if file::is_gone(error) => Err(file::changed(&entry.name)),
+            Err(error) => Err(failed(&error)),
         }
+    }
+
+    /// The BLAKE3 hashes of files, by all processors. A file that is [`Known`] is not opened.
+    pub(super) fn hashes(&self, files: &[&Entry], known: &Known) -> Result<Vec<blake3::Hash>> {
+        let mut hashes: Vec<Option<blake3::Hash>> =
+            files.iter().map(|file| known.get_any(&file.seen)).collect();
+        let unknown: Vec<usize> = (0..files.len())
+            .filter(|index| hashes[*index].is_none())
+            .collect();
+        let open = |index: usize| {
+            let entry = files[unknown[index]];
+            let path = Path::new(&entry.name);
+            let file = self
+                .file(entry)
+                .map_err(|error| DataError::new(path, error))?;
+            let opened = Opened::from_file(path, File::from(file))?;
+            match Inode::from(opened.meta()) == entry.seen {
+                true => Ok(opened),
+                false => Err(opened.changed()),
+            }
+        };
+        let read = hash_files(unknown.len(), open, known).map_err(|error| {
+            Error::new(ExitCode::Build, "the build context cannot be hashed")
+                .because(error)
+                .hint("build again when nothing writes to it, or name the file in `.dockerignore`")
+        })?;
+        for (index, (hash, _)) in unknown.into_iter().zip(read) {
+            known.note_any(files[index].seen, hash);
+            hashes[index] = Some(hash);
+        }
+        Ok(hashes.into_iter().flatten().collect())
     }
 
     /// The context as a tar archive that is made while it is read; memory does not grow with it.

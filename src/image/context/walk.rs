@@ -131,16 +131,17 @@ impl Walk {
             Ok(entry) => entry,
             Err((name, why)) => return self.problem(&name, why),
         };
+        let prefix = inside.is_some().then(|| format!("{}/", entry.name));
         let pending = match verdict {
             Verdict::Kept => {
-                self.keep(entry.clone());
+                self.keep(entry);
                 None
             }
-            _ => Some(entry.clone()),
+            _ => Some(entry),
         };
-        if let Some(place) = inside {
+        if let (Some(place), Some(prefix)) = (inside, prefix) {
             let start = LevelStart {
-                prefix: format!("{}/", entry.name),
+                prefix,
                 place,
                 pending,
             };
@@ -245,8 +246,12 @@ fn entry(
     let seen = Inode::from(stat);
     Ok(Entry {
         name,
+        // What a system says of a link itself means nothing.
+        mode: match &kind {
+            Kind::Link { .. } => 0o777,
+            _ => stat.st_mode & 0o777,
+        },
         kind,
-        mode: stat.st_mode & 0o777,
         modified: seen.modified_nanoseconds(),
         seen,
     })
