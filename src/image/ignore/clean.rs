@@ -1,7 +1,7 @@
 //! Go's `filepath.Clean`, which every pattern goes through: <https://pkg.go.dev/path/filepath#Clean>.
 
 /// The shortest name for the same path, by its text alone.
-pub(super) fn clean(path: &str) -> String {
+pub(in crate::image) fn clean(path: &str) -> String {
     let absolute = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

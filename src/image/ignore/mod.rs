@@ -15,7 +15,7 @@ mod tests;
 
 use std::fmt;
 
-use clean::clean;
+pub(super) use clean::clean;
 use pattern::Pattern;
 
 /// The rules of one `.dockerignore`; none by default.
