@@ -168,6 +168,22 @@ impl Context {
         self.shared.rules.verdict_from_root(name) == Verdict::Guarded
     }
 
+    /// Credentials in the context that are kept out by [`KEPT_OUT`] alone: whoever copies the whole
+    /// context may miss them. The repository is not named, nor more than a hundred.
+    ///
+    /// # Errors
+    /// As [`Context::entries`].
+    pub fn kept_out(&self) -> Result<Vec<String>> {
+        let mut walk = walk::Walk::new(Arc::clone(&self.shared));
+        walk.by_ref().try_for_each(|entry| entry.map(drop))?;
+        let mut names = walk.into_guarded();
+        names.retain(|name| {
+            let last = name.rsplit('/').next().unwrap_or_default();
+            ![".git", ".mlaction"].contains(&last)
+        });
+        Ok(names)
+    }
+
     /// Opens a file of the context, beneath its root and through no link.
     ///
     /// # Errors

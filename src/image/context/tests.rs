@@ -106,6 +106,26 @@ fn the_dockerfiles_own_patterns_are_preferred() {
 }
 
 #[test]
+fn credentials_that_are_left_out_are_named() {
+    let place = Place::new(&[
+        ("a/.env", ""),
+        ("x.pem", ""),
+        (".git/HEAD", ""),
+        (".aws/config", ""),
+        ("ignored/.env", ""),
+        (".dockerignore", "ignored"),
+    ]);
+    assert_eq!(
+        place.context().kept_out().unwrap(),
+        [".aws", "a/.env", "x.pem"]
+    );
+    assert_eq!(place.names(), [".dockerignore", "Dockerfile", "a"]);
+    let all = Context::open_unguarded(place.0.path(), &place.path("Dockerfile")).unwrap();
+    assert_eq!(all.entries().count(), 9);
+    assert_eq!(all.kept_out().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn all_that_cannot_be_built_with_is_one_error() {
     let place = Place::new(&[("fine", "")]);
     let _socket = std::os::unix::net::UnixListener::bind(place.path("socket")).unwrap();

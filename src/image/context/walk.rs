@@ -17,6 +17,9 @@ use crate::error::{Error, ExitCode, Result};
 /// Problems that are named; the others are counted.
 const MOST_PROBLEMS: usize = 20;
 
+/// Names of files that the guard keeps out which are remembered.
+const MOST_GUARDED: usize = 100;
+
 /// A walk over a context.
 pub(super) struct Walk {
     shared: Arc<Shared>,
@@ -26,6 +29,8 @@ pub(super) struct Walk {
     problems: Vec<String>,
     more_problems: usize,
     started: bool,
+    /// What only the guard kept out, up to [`MOST_GUARDED`] names.
+    guarded: Vec<String>,
 }
 
 /// A folder that is being walked.
@@ -49,7 +54,13 @@ impl Walk {
             problems: Vec::new(),
             more_problems: 0,
             started: false,
+            guarded: Vec::new(),
         }
+    }
+
+    /// What only the guard keeps out, once the walk is at its end.
+    pub(super) fn into_guarded(self) -> Vec<String> {
+        self.guarded
     }
 
     fn problem(&mut self, name: &str, why: impl std::fmt::Display) {
@@ -121,6 +132,9 @@ impl Walk {
             _ => (rules.verdict(&level.place, &name), None),
         };
         if verdict != Verdict::Kept && inside.is_none() {
+            if verdict == Verdict::Guarded && self.guarded.len() < MOST_GUARDED {
+                self.guarded.push(name);
+            }
             return;
         }
         let stat = match known.map_or_else(stat, Ok) {
@@ -203,8 +217,7 @@ impl Iterator for Walk {
 /// Opens a folder, not through a link, and reads its names: the last one comes first.
 fn list(parent: &OwnedFd, name: &CString) -> Result<(OwnedFd, Vec<(CString, FileType)>), String> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder =
-        rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(|error| vanished(error))?;
+    let folder = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(vanished)?;
     let reading = folder.try_clone().map_err(|error| error.to_string())?;
     let mut names = Vec::new();
     for entry in Dir::new(reading).map_err(|error| error.to_string())? {

@@ -157,13 +157,9 @@ impl Ignore {
     /// Whether an exception may keep something below a folder that is ignored. Only those after
     /// the pattern that ignores it can.
     pub(super) fn may_except(&self, trail: &Trail, folder: &str) -> bool {
-        let decisive = self.patterns.iter().zip(&trail.0);
-        let after = decisive
-            .enumerate()
-            .filter(|(_, (pattern, matched))| **matched && !pattern.exception)
-            .map(|(index, _)| index + 1)
-            .last()
-            .unwrap_or_default();
+        let mut matched = self.patterns.iter().zip(&trail.0);
+        let decisive = matched.rposition(|(pattern, matched)| *matched && !pattern.exception);
+        let after = decisive.map_or(0, |index| index + 1);
         self.patterns[after..]
             .iter()
             .any(|pattern| pattern.exception && pattern.may_match_below(folder))
