@@ -72,6 +72,25 @@ fn every_full_set_of_a_real_build_holds() {
 }
 
 #[test]
+fn random_patterns_keep_what_a_real_build_keeps() {
+    let text = include_str!("../../../tests/data/dockerignore-random.json");
+    let all: Value = serde_json::from_str(text).unwrap();
+    for case in all["cases"].as_array().unwrap() {
+        let ignore = parse(&case["dockerignore"]).unwrap();
+        let kept = case["kept"].as_array().unwrap();
+        for file in case["files"].as_array().unwrap() {
+            let (expected, name) = (!kept.contains(file), file.as_str().unwrap());
+            assert_eq!(ignore.is_ignored(name), expected, "{name}: {case}");
+            assert_eq!(
+                is_ignored_in_walk(&ignore, name),
+                expected,
+                "{name}: {case}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_a_real_build_refuses_is_an_error_with_its_line() {
     let all = vectors();
     let errors = all["must_be_errors"].as_array().unwrap();
