@@ -78,7 +78,7 @@ impl fmt::Display for DataError {
 impl std::error::Error for DataError {}
 
 impl DataError {
-    fn new(path: &Path, reason: impl fmt::Display) -> Self {
+    pub(crate) fn new(path: &Path, reason: impl fmt::Display) -> Self {
         Self {
             path: path.to_path_buf(),
             reason: reason.to_string(),
@@ -99,7 +99,7 @@ pub fn fingerprint(root: &Path, content: Content, known: &Known) -> Result<Finge
             .as_encoded_bytes()
             .cmp(b.as_os_str().as_encoded_bytes())
     });
-    let hashed = hash_files(&files, known)?;
+    let hashed = hash_files(files.len(), |index| Opened::new(&files[index].1), known)?;
     let mut all = blake3::Hasher::new_derive_key("mlaction fingerprint v1");
     let mut bytes = 0;
     for ((name, _), (hash, file)) in files.iter().zip(hashed) {
@@ -128,12 +128,14 @@ pub fn names(root: &Path, content: Content) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// The BLAKE3 hash of each file: a small one in one thread, the pieces of large ones in all.
-fn hash_files(
-    files: &[(PathBuf, PathBuf)],
+/// Files are opened by their number, large ones several times.
+pub(crate) fn hash_files<'p>(
+    count: usize,
+    open: impl Fn(usize) -> Result<Opened<'p>, DataError> + Sync,
     known: &Known,
 ) -> Result<Vec<(blake3::Hash, Metadata)>, DataError> {
-    let small = in_parallel(files.len(), |index, buffer| {
-        let file = Opened::new(&files[index].1)?;
+    let small = in_parallel(count, |index, buffer| {
+        let file = open(index)?;
         if let Some(hash) = known.get(&file.meta) {
             return Ok((Some(hash), file.meta));
         }
@@ -156,7 +158,7 @@ fn hash_files(
         .collect();
     let mut values = in_parallel(pieces.len(), |piece, buffer| {
         let (index, start) = pieces[piece];
-        let (file, meta) = (Opened::new(&files[index].1)?, &small[index].1);
+        let (file, meta) = (open(index)?, &small[index].1);
         if !is_same(&file.meta, meta) {
             return Err(file.changed());
         }
@@ -287,7 +289,7 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
 }
 
 /// A regular file that is being read.
-struct Opened<'p> {
+pub(crate) struct Opened<'p> {
     path: &'p Path,
     file: File,
     meta: Metadata,
@@ -306,13 +308,23 @@ impl<'p> Opened<'p> {
                 Some(Errno::NXIO) => special(),
                 _ => DataError::new(path, error),
             })?;
-        let meta = file
-            .metadata()
-            .map_err(|error| DataError::new(path, error))?;
-        match meta.is_file() {
-            true => Ok(Self { path, file, meta }),
+        let opened = Self::from_file(path, file)?;
+        match opened.meta.is_file() {
+            true => Ok(opened),
             false => Err(special()),
         }
+    }
+
+    /// A file that was opened another way.
+    pub(crate) fn from_file(path: &'p Path, file: File) -> Result<Self, DataError> {
+        match file.metadata() {
+            Ok(meta) => Ok(Self { path, file, meta }),
+            Err(error) => Err(DataError::new(path, error)),
+        }
+    }
+
+    pub(crate) fn meta(&self) -> &Metadata {
+        &self.meta
     }
 
     /// Hands a range to the hasher; the file must be the same after that.
@@ -345,7 +357,7 @@ impl<'p> Opened<'p> {
         }
     }
 
-    fn changed(&self) -> DataError {
+    pub(crate) fn changed(&self) -> DataError {
         DataError::new(self.path, "it changed while it was read")
     }
 }
@@ -463,8 +475,7 @@ mod tests {
             let bytes: Vec<u8> = (0..size).map(|at| (at / 1021 + at % 251) as u8).collect();
             std::fs::write(&path, &bytes).unwrap();
             let known = Known::default();
-            let files = [(PathBuf::new(), path.clone())];
-            let hashed = hash_files(&files, &known).unwrap();
+            let hashed = hash_files(1, |_| Opened::new(&path), &known).unwrap();
             assert_eq!(hashed[0].0, blake3::hash(&bytes), "{size} bytes");
             assert_eq!(known.bytes(), size);
         }

@@ -1,0 +1,289 @@
+//! The build context: which files belong to it, and their deterministic tar stream.
+
+mod file;
+mod guard;
+mod tar;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+
+use super::ignore::Ignore;
+use crate::data::fingerprint::{DataError, Opened, hash_files};
+use crate::data::known::{Inode, Known};
+use crate::error::{Error, ExitCode, Result};
+
+pub use file::FileReader;
+pub use guard::KEPT_OUT;
+use guard::{Rules, Verdict};
+pub use tar::TIME;
+
+/// Longest Dockerfile and `.dockerignore` that are read, in bytes.
+const LONGEST_TEXT: u64 = 1024 * 1024;
+
+/// A build context: a folder, what of it belongs to the build, and the Dockerfile.
+#[derive(Debug, Clone)]
+pub struct Context {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    folder: OwnedFd,
+    rules: Rules,
+    dockerfile: Vec<u8>,
+    dockerfile_name: Option<String>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File {
+        /// In bytes.
+        size: u64,
+    },
+    /// A symbolic link, never followed.
+    Link {
+        /// What is written in it.
+        target: String,
+    },
+}
+
+/// A file, folder or link of a context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Relative to the context, its parts separated by `/`.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its permission bits (`0o777`).
+    pub mode: u32,
+    /// When it was modified, in nanoseconds since 1970 (UTC).
+    pub modified: i64,
+    seen: Inode,
+}
+
+impl Context {
+    /// The context of a build. `<Dockerfile>.dockerignore` beside the Dockerfile is preferred to
+    /// the context's `.dockerignore`; [`KEPT_OUT`] holds as well.
+    ///
+    /// # Errors
+    /// A folder or Dockerfile that cannot be read, patterns that are not valid.
+    pub fn open(root: &Path, dockerfile: &Path) -> Result<Self> {
+        Self::with(root, dockerfile, true)
+    }
+
+    /// The context as `docker build` has it: credentials are kept out by `.dockerignore` only.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub fn open_unguarded(root: &Path, dockerfile: &Path) -> Result<Self> {
+        Self::with(root, dockerfile, false)
+    }
+
+    fn with(root: &Path, dockerfile: &Path, is_guarded: bool) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(root, flags, Mode::empty()).map_err(|error| {
+            let message = format!("cannot open the build context {}", root.display());
+            Error::new(ExitCode::Build, message).because(error)
+        })?;
+        let text = text(dockerfile)?.ok_or_else(|| {
+            let message = format!("there is no Dockerfile {}", dockerfile.display());
+            Error::new(ExitCode::Build, message)
+                .hint("create it, or name another one in the configuration")
+        })?;
+        let mut own = dockerfile.as_os_str().to_owned();
+        own.push(".dockerignore");
+        let mut ignore = Ignore::default();
+        for path in [PathBuf::from(own), root.join(".dockerignore")] {
+            if let Some(text) = self::text(&path)? {
+                ignore = Ignore::parse(&text).map_err(|error| {
+                    let message = format!("{} is not valid", path.display());
+                    Error::new(ExitCode::Config, message).because(error)
+                })?;
+                break;
+            }
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: root.to_owned(),
+                folder,
+                rules: Rules { ignore, is_guarded },
+                dockerfile: text,
+                dockerfile_name: name_in(root, dockerfile),
+            }),
+        })
+    }
+
+    /// The context's folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.shared.root
+    }
+
+    /// The Dockerfile's bytes, as they were when the context was opened.
+    #[must_use]
+    pub fn dockerfile(&self) -> &[u8] {
+        &self.shared.dockerfile
+    }
+
+    /// The Dockerfile's name in the context; none when it lies outside.
+    #[must_use]
+    pub fn dockerfile_name(&self) -> Option<&str> {
+        self.shared.dockerfile_name.as_deref()
+    }
+
+    /// What belongs to the context, depth first, the names of each folder sorted by their bytes.
+    /// A folder that is ignored is there when something in it is kept.
+    ///
+    /// What cannot be built with (special files, names that are not UTF-8, files that may not be
+    /// read) comes as one error at the end, which names all of it.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Entry>> + Send + 'static {
+        walk::Walk::new(Arc::clone(&self.shared))
+    }
+
+    /// Whether a name belongs to the context if it exists.
+    #[must_use]
+    pub fn keeps(&self, name: &str) -> bool {
+        self.shared.rules.verdict_from_root(name) == Verdict::Kept
+    }
+
+    /// Whether a name is kept out by [`KEPT_OUT`], and by no pattern of the project.
+    #[must_use]
+    pub fn is_guarded(&self, name: &str) -> bool {
+        self.shared.rules.verdict_from_root(name) == Verdict::Guarded
+    }
+
+    /// Credentials in the context that are kept out by [`KEPT_OUT`] alone: whoever copies the whole
+    /// context may miss them. The repository is not named, nor more than a hundred.
+    ///
+    /// # Errors
+    /// As [`Context::entries`].
+    pub fn kept_out(&self) -> Result<Vec<String>> {
+        let mut walk = walk::Walk::new(Arc::clone(&self.shared));
+        walk.by_ref().try_for_each(|entry| entry.map(drop))?;
+        let mut names = walk.into_guarded();
+        names.retain(|name| {
+            let last = name.rsplit('/').next().unwrap_or_default();
+            ![".git", ".mlaction"].contains(&last)
+        });
+        Ok(names)
+    }
+
+    /// Opens a file of the context, beneath its root and through no link.
+    ///
+    /// # Errors
+    /// The entry is no file, or not the one any more that was listed.
+    pub fn reader(&self, entry: &Entry) -> Result<FileReader> {
+        let reader = FileReader::new(&entry.name, self.file(entry)?, entry.seen);
+        match reader.check() {
+            Ok(()) => Ok(reader),
+            Err(_) => Err(file::changed(&entry.name)),
+        }
+    }
+
+    /// Opens a file, which may be another one than was listed.
+    fn file(&self, entry: &Entry) -> Result<OwnedFd> {
+        let failed = |cause: &dyn std::fmt::Display| {
+            Error::new(ExitCode::Build, format!("cannot read {}", entry.name)).because(cause)
+        };
+        if !matches!(entry.kind, Kind::File { .. }) {
+            return Err(failed(&"it is no file"));
+        }
+        match file::open_beneath(&self.shared.folder, &entry.name) {
+            Ok(opened) => Ok(opened),
+            Err(error) if file::is_gone(error) => Err(file::changed(&entry.name)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// The BLAKE3 hashes of files, by all processors. A file that is [`Known`] is not opened.
+    pub(super) fn hashes(&self, files: &[&Entry], known: &Known) -> Result<Vec<blake3::Hash>> {
+        let mut hashes: Vec<Option<blake3::Hash>> =
+            files.iter().map(|file| known.get_any(&file.seen)).collect();
+        let unknown: Vec<usize> = (0..files.len())
+            .filter(|index| hashes[*index].is_none())
+            .collect();
+        let open = |index: usize| {
+            let entry = files[unknown[index]];
+            let path = Path::new(&entry.name);
+            let file = self
+                .file(entry)
+                .map_err(|error| DataError::new(path, error))?;
+            let opened = Opened::from_file(path, File::from(file))?;
+            match Inode::from(opened.meta()) == entry.seen {
+                true => Ok(opened),
+                false => Err(opened.changed()),
+            }
+        };
+        let read = hash_files(unknown.len(), open, known).map_err(|error| {
+            Error::new(ExitCode::Build, "the build context cannot be hashed")
+                .because(error)
+                .hint("build again when nothing writes to it, or name the file in `.dockerignore`")
+        })?;
+        for (index, (hash, _)) in unknown.into_iter().zip(read) {
+            known.note_any(files[index].seen, hash);
+            hashes[index] = Some(hash);
+        }
+        Ok(hashes.into_iter().flatten().collect())
+    }
+
+    /// The context as a tar archive that is made while it is read; memory does not grow with it.
+    /// `more` are files beside those of the context, or instead of them.
+    pub fn tar(
+        &self,
+        more: Vec<(String, Vec<u8>)>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        tar::stream(self.clone(), more)
+    }
+}
+
+/// The bytes of a small file; nothing when it does not exist.
+fn text(path: &Path) -> Result<Option<Vec<u8>>> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        Error::new(ExitCode::Build, format!("cannot read {}", path.display())).because(cause)
+    };
+    // NOTE: without O_NONBLOCK, opening a pipe waits for somebody to write to it.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = File::options().read(true).custom_flags(flags).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
+    let is_file = file.metadata().map_err(|error| failed(&error))?.is_file();
+    if !is_file {
+        return Err(failed(&"it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST_TEXT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(&error))?;
+    match bytes.len() as u64 > LONGEST_TEXT {
+        true => Err(failed(&format!("it has more than {LONGEST_TEXT} bytes"))),
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// The name of a path relative to a folder that it lies in.
+fn name_in(root: &Path, path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+    let path = folder.join(path.file_name()?);
+    let name = path.strip_prefix(root.canonicalize().ok()?).ok()?;
+    name.to_str().map(str::to_owned)
+}

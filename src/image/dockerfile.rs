@@ -1,1 +1,0 @@
-//! What a Dockerfile says before anything is built: base images, arguments, copied files.

@@ -1,1 +1,0 @@
-//! `.dockerignore` with the semantics of moby's patternmatcher.
