@@ -77,9 +77,9 @@ impl Unpacked {
     /// Adds what lies in a folder of a container; what is there already stays.
     pub(super) async fn add(
         mut self,
-        docker: &Docker,
-        container: &str,
-        path: &str,
+        docker: Docker,
+        container: String,
+        path: String,
     ) -> Result<Self> {
         let what = format!("cannot bring `{path}` out of the job's container");
         let (sender, receiver) = mpsc::channel(DEPTH);
@@ -88,9 +88,9 @@ impl Unpacked {
             (self, done)
         });
         let options = DownloadFromContainerOptionsBuilder::new()
-            .path(path)
+            .path(&path)
             .build();
-        let mut stream = std::pin::pin!(docker.download_from_container(container, Some(options)));
+        let mut stream = std::pin::pin!(docker.download_from_container(&container, Some(options)));
         let ended = loop {
             let Ok(next) = tokio::time::timeout(STALL, stream.next()).await else {
                 break Err(EngineError::RequestTimeoutError);

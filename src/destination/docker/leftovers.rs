@@ -101,11 +101,6 @@ pub(super) async fn remove_launch(docker: &Docker, launch: &str) -> Result<()> {
     remove(docker, LAUNCH, launch, |_| true).await.map(drop)
 }
 
-/// Whether anything of a launch is there.
-pub(super) async fn is_any(docker: &Docker, launch: &str) -> Result<bool> {
-    Ok(!find(docker, LAUNCH, launch).await?.is_empty())
-}
-
 /// Containers first, then what they used; gives what was removed, with the run of each.
 async fn remove(
     docker: &Docker,

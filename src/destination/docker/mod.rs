@@ -8,6 +8,7 @@
 //! The job's program is the container's first process, as on SageMaker: the kernel gives it no
 //! SIGTERM that it has no handler for, so that a program without one is killed after the grace.
 
+mod apart;
 mod container;
 mod download;
 mod ended;
@@ -34,6 +35,7 @@ use super::{Artifacts, Destination, JobState, PollError, Stop, results};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::registry::ImageRef;
 use crate::talk::always;
+use apart::apart;
 use container::Wanted;
 use download::{Links, Unpacked};
 use ended::Exit;
@@ -73,8 +75,8 @@ pub struct DockerDestination {
     read: u64,
     /// The name of what was made in the engine, as long as it may be there.
     launch: Option<String>,
-    /// Whether the engine has been asked for something, and has not answered.
-    is_making: bool,
+    /// The container or network that the engine has been asked for, and has not answered about.
+    making: Option<String>,
     hosts: Vec<Container>,
     /// The host that failed first.
     failed: Option<usize>,
@@ -115,7 +117,7 @@ impl DockerDestination {
             read: log.metadata().map_or(0, |meta| meta.len()),
             log,
             launch: None,
-            is_making: false,
+            making: None,
             hosts: Vec::new(),
             failed: None,
             is_stopped: false,
@@ -141,10 +143,10 @@ impl DockerDestination {
         self.launch = Some(launch.clone());
         if request.hosts.len() > 1 {
             let network = container::network(&self.plan, &launch, &labels);
-            self.is_making = true;
+            self.making = Some(launch.clone());
             let made = self.docker.create_network(network);
             let made = within(MAKING, "cannot make the network of the job's hosts", made).await;
-            self.is_making = false;
+            self.making = None;
             made?;
         }
         for host in request.hosts.keys() {
@@ -157,9 +159,9 @@ impl DockerDestination {
                 labels: &labels,
                 passed: &passed,
             };
-            self.is_making = true;
+            self.making = Some(wanted.name());
             let id = self.make(&wanted).await;
-            self.is_making = false;
+            self.making = None;
             self.hosts.push(Container {
                 host: host.clone(),
                 id: id?,
@@ -177,7 +179,12 @@ impl DockerDestination {
                     .collect(),
                 inputs: request.inputs.clone(),
             };
-            upload::send(&self.docker, &container.id, parcel).await?;
+            apart(upload::send(
+                self.docker.clone(),
+                container.id.clone(),
+                parcel,
+            ))
+            .await?;
         }
         for container in &mut self.hosts {
             let started = self.docker.start_container(&container.id, None);
@@ -340,7 +347,8 @@ impl DockerDestination {
             let mut unpacked = Unpacked::new(&base.join(part), links)?;
             for container in &self.hosts {
                 let path = format!("{BASE}/{part}");
-                unpacked = unpacked.add(&self.docker, &container.id, &path).await?;
+                let adding = unpacked.add(self.docker.clone(), container.id.clone(), path);
+                unpacked = apart(adding).await?;
             }
             let left_out = unpacked.finish()?;
             if left_out.contains(Path::new("data/metrics.json")) {
@@ -482,14 +490,14 @@ impl Drop for DockerDestination {
             return;
         };
         self.hosts.clear();
-        let (docker, is_making) = (self.docker.clone(), self.is_making);
+        let (docker, making) = (self.docker.clone(), self.making.take());
         // A runtime of its own: this one may be at its end, or be what waits for us.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
             if let Ok(runtime) = runtime {
-                let removing = remove(&docker, &launch, is_making);
+                let removing = remove(&docker, &launch, making.as_deref());
                 // NOTE: what cannot be removed now is swept by the next run.
                 let _ = runtime.block_on(async { tokio::time::timeout(DROPPING, removing).await });
             }
@@ -500,15 +508,17 @@ impl Drop for DockerDestination {
 }
 
 /// Removes everything of a launch, and waits for what the engine is still making.
-async fn remove(docker: &Docker, launch: &str, is_making: bool) -> Result<()> {
+async fn remove(docker: &Docker, launch: &str, making: Option<&str>) -> Result<()> {
     let until = tokio::time::Instant::now() + APPEARING;
-    while is_making && tokio::time::Instant::now() < until {
-        if leftovers::is_any(docker, launch).await? {
-            // A container appears after the volumes that it uses.
-            tokio::time::sleep(Duration::from_millis(300)).await;
+    while let Some(name) = making
+        && tokio::time::Instant::now() < until
+    {
+        let is_there = docker.inspect_container(name, None).await.is_ok()
+            || docker.inspect_network(name, None).await.is_ok();
+        if is_there {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     leftovers::remove_launch(docker, launch).await
 }

@@ -56,7 +56,7 @@ pub(super) struct Parcel {
 }
 
 /// Sends a parcel to a container that has not started.
-pub(super) async fn send(docker: &Docker, container: &str, parcel: Parcel) -> Result<()> {
+pub(super) async fn send(docker: Docker, container: String, parcel: Parcel) -> Result<()> {
     let what = "cannot send the job's files to its container";
     let (sender, receiver) = mpsc::channel(DEPTH);
     let packing = tokio::task::spawn_blocking(move || parcel.write(Chunks::new(sender)));
@@ -67,9 +67,9 @@ pub(super) async fn send(docker: &Docker, container: &str, parcel: Parcel) -> Re
     });
     let options = UploadToContainerOptionsBuilder::new().path(BASE).build();
     // NOTE: the engine answers after the last byte; how long that takes is for `stalled` to judge.
-    let patient = docker.clone().with_timeout(Duration::from_secs(7 * 86_400));
+    let patient = docker.with_timeout(Duration::from_secs(7 * 86_400));
     let upload =
-        patient.upload_to_container(container, Some(options), bollard::body_try_stream(body));
+        patient.upload_to_container(&container, Some(options), bollard::body_try_stream(body));
     let uploaded = tokio::select! {
         uploaded = upload => uploaded,
         () = stalled(&taken) => {
