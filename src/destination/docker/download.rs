@@ -123,7 +123,7 @@ impl Unpacked {
             if path.symlink_metadata().is_ok() {
                 continue;
             }
-            if !stays_inside(&name, &target) {
+            if !self.is_in_folders(&name) || !stays_inside(&name, &target) {
                 self.left_out.insert(name);
                 continue;
             }
@@ -131,6 +131,14 @@ impl Unpacked {
                 .doing(|| format!("cannot link `{}`", path.display()))?;
         }
         Ok(self.left_out)
+    }
+
+    /// Whether the folders that a name lies in are there, and none of them is a link.
+    fn is_in_folders(&self, name: &Path) -> bool {
+        let folders = name.ancestors().skip(1);
+        folders
+            .map(|folder| self.root.join(folder).symlink_metadata())
+            .all(|meta| meta.is_ok_and(|meta| meta.is_dir()))
     }
 
     fn unpack(&mut self, reader: impl Read) -> Result<()> {
@@ -266,14 +274,16 @@ fn is_in_the_way(error: &io::Error) -> bool {
     )
 }
 
-/// Whether a link's target lies in the folder that the link lies in, by names alone.
+/// Whether a link leads to somewhere in the folder, by names alone. It may go up only before it
+/// goes down: what it goes down through may be another link.
 fn stays_inside(name: &Path, target: &Path) -> bool {
     let mut depth = name.components().count().saturating_sub(1);
+    let mut goes_down = false;
     for part in target.components() {
         match part {
-            Component::Normal(_) => depth += 1,
+            Component::Normal(_) => goes_down = true,
             Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir if depth > 0 && !goes_down => depth -= 1,
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
         }
     }
@@ -397,12 +407,17 @@ mod tests {
                 ("d/up", LINK, ".."),
                 ("d/sub/up", LINK, "../../.."),
                 ("d/out/x", FILE, "x"),
+                ("d/a/b", EntryType::Directory, ""),
+                ("d/a/b/up", LINK, ".."),
+                ("d/a/b/up/z", LINK, "../../q"),
+                ("d/twice", LINK, "a/b/up/../.."),
                 ("d/a/latest", LINK, "../b/one"),
                 ("d/b/one", FILE, "1"),
             ],
         );
         let left: Vec<_> = done.unwrap().into_iter().collect();
-        assert_eq!(left, [Path::new("sub/up"), Path::new("up")]);
+        let expected = ["a/b/up/z", "sub/up", "twice", "up"].map(Path::new);
+        assert_eq!(left, expected);
         let root = place.path().join("to");
         assert_eq!(std::fs::read(root.join("out/x")).unwrap(), b"x");
         assert!(root.join("out").symlink_metadata().unwrap().is_dir());

@@ -224,9 +224,8 @@ impl DockerDestination {
             task.abort();
         }
         self.hosts.clear();
-        match &self.launch {
-            Some(launch) => leftovers::remove_launch(&self.docker, launch).await?,
-            None => {}
+        if let Some(launch) = &self.launch {
+            leftovers::remove_launch(&self.docker, launch).await?;
         }
         self.launch = None;
         Ok(())
