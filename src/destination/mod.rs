@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod process;
+pub(crate) mod results;
 pub mod toolkit;
 pub mod watch;
 

@@ -8,6 +8,15 @@ use serde_json::{Map, Value, json};
 
 /// The one host of a job that has one.
 pub(crate) const HOST: &str = "algo-1";
+
+/// Names of so many hosts, sorted as SageMaker sorts them: by text, so that `algo-10` comes
+/// before `algo-2` (developer guide, "Distributed Training Configuration").
+pub(crate) fn hosts(count: u32) -> Vec<String> {
+    let mut hosts: Vec<String> = (1..=count.max(1)).map(|n| format!("algo-{n}")).collect();
+    hosts.sort();
+    hosts
+}
+
 const GROUP: &str = "homogeneousCluster";
 const INSTANCE_TYPE: &str = "local";
 

@@ -1,1 +1,523 @@
 //! Jobs as containers of a Docker Engine, by SageMaker's contract.
+//!
+//! Files go in and results come out through the engine's archive calls alone, so it does not
+//! matter where the engine runs. A job's output goes straight into the run's log file. Everything
+//! made in the engine carries labels, by which it is found and removed: at the end of the job, when
+//! the destination is dropped, and after a killed mlaction by [`sweep`].
+//!
+//! The job's program is the container's first process, as on SageMaker: the kernel gives it no
+//! SIGTERM that it has no handler for, so that a program without one is killed after the grace.
+
+mod apart;
+mod container;
+mod download;
+mod ended;
+mod follow;
+mod leftovers;
+pub mod plan;
+mod problem;
+pub mod settings;
+mod upload;
+
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+use tokio::task::JoinHandle;
+
+use super::{Artifacts, Destination, JobState, PollError, Stop, results};
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::registry::ImageRef;
+use crate::talk::always;
+use apart::apart;
+use container::Wanted;
+use download::{Links, Unpacked};
+use ended::Exit;
+use follow::Following;
+pub use leftovers::{OWNER, ROLE, RUN, sweep};
+use plan::{BASE, DockerPlan, Request};
+use problem::within;
+
+/// Most log bytes handed over at once.
+const LOG_CHUNK: u64 = 1024 * 1024;
+
+/// Longest wait for an answer about what is there.
+const ASKING: Duration = Duration::from_secs(30);
+
+/// Longest wait for a container to be made or started: disks and GPUs may be slow.
+const MAKING: Duration = Duration::from_secs(180);
+
+/// When one host has failed, the others have so long to save.
+const FELLOW_GRACE: u64 = 10;
+
+/// Longest that dropping a destination waits for the engine.
+const DROPPING: Duration = Duration::from_secs(30);
+
+/// How long a container may take to appear that was asked for when nobody waited any more.
+const APPEARING: Duration = Duration::from_secs(3);
+
+/// One job as one or several containers.
+#[derive(Debug)]
+pub struct DockerDestination {
+    docker: Docker,
+    image: String,
+    platform: Option<String>,
+    run: PathBuf,
+    role: String,
+    plan: DockerPlan,
+    log: PathBuf,
+    read: u64,
+    /// The name of what was made in the engine, as long as it may be there.
+    launch: Option<String>,
+    /// The container or network that the engine has been asked for, and has not answered about.
+    making: Option<String>,
+    hosts: Vec<Container>,
+    /// The host that failed first.
+    failed: Option<usize>,
+    is_stopped: bool,
+    stopping: Vec<JoinHandle<()>>,
+    ended: Option<JobState>,
+}
+
+/// The container of one host.
+#[derive(Debug)]
+struct Container {
+    host: String,
+    id: String,
+    following: Option<Following>,
+    exit: Option<Exit>,
+}
+
+impl DockerDestination {
+    /// A place to run one job, the `role` of the run whose record lies in `run`, from an image
+    /// that the engine has. With a platform, an image for another one is an error.
+    #[must_use]
+    pub fn new(
+        docker: &Docker,
+        image: &ImageRef,
+        platform: Option<&str>,
+        run: &Path,
+        plan: &DockerPlan,
+        role: &str,
+    ) -> Self {
+        let log = run.join(crate::record::LOG);
+        Self {
+            docker: docker.clone(),
+            image: image.to_string(),
+            platform: platform.map(str::to_owned),
+            run: run.to_path_buf(),
+            role: role.to_owned(),
+            plan: plan.clone(),
+            read: log.metadata().map_or(0, |meta| meta.len()),
+            log,
+            launch: None,
+            making: None,
+            hosts: Vec::new(),
+            failed: None,
+            is_stopped: false,
+            stopping: Vec::new(),
+            ended: None,
+        }
+    }
+
+    async fn start(&mut self, request: &Request) -> Result<()> {
+        let passed = passed(&self.plan.passed)?;
+        let token = RandomState::new().build_hasher().finish();
+        let launch = format!("{}-{token:016x}", request.name);
+        let run = self.run.file_name().unwrap_or_default().to_string_lossy();
+        let labels = [
+            (RUN, &*run),
+            (OWNER, &self.plan.owner),
+            (ROLE, &self.role),
+            (leftovers::LAUNCH, &launch),
+        ];
+        let labels = labels
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        self.launch = Some(launch.clone());
+        if request.hosts.len() > 1 {
+            let network = container::network(&self.plan, &launch, &labels);
+            self.making = Some(launch.clone());
+            let made = self.docker.create_network(network);
+            let made = within(MAKING, "cannot make the network of the job's hosts", made).await;
+            self.making = None;
+            made?;
+        }
+        for host in request.hosts.keys() {
+            let wanted = Wanted {
+                image: &self.image,
+                plan: &self.plan,
+                request,
+                host,
+                prefix: &launch,
+                labels: &labels,
+                passed: &passed,
+            };
+            self.making = Some(wanted.name());
+            let id = self.make(&wanted).await;
+            self.making = None;
+            self.hosts.push(Container {
+                host: host.clone(),
+                id: id?,
+                following: None,
+                exit: None,
+            });
+        }
+        for container in &self.hosts {
+            let own = request.hosts.get(&container.host);
+            let own = own.into_iter().flat_map(|host| &host.files);
+            let files = request.files.iter().chain(own);
+            let parcel = upload::Parcel {
+                files: files
+                    .map(|(name, value)| (name.clone(), value.to_string()))
+                    .collect(),
+                inputs: request.inputs.clone(),
+            };
+            apart(upload::send(
+                self.docker.clone(),
+                container.id.clone(),
+                parcel,
+            ))
+            .await?;
+        }
+        for container in &mut self.hosts {
+            let started = self.docker.start_container(&container.id, None);
+            within(MAKING, "cannot start the job's container", started).await?;
+            let log = File::options()
+                .create(true)
+                .append(true)
+                .open(&self.log)
+                .doing(|| format!("cannot write `{}`", self.log.display()))?;
+            let host = (request.hosts.len() > 1).then_some(container.host.as_str());
+            container.following = Some(Following::start(&self.docker, &container.id, host, log));
+        }
+        Ok(())
+    }
+
+    async fn make(&self, wanted: &Wanted<'_>) -> Result<String> {
+        let mut options = CreateContainerOptionsBuilder::new().name(&wanted.name());
+        if let Some(platform) = &self.platform {
+            options = options.platform(platform);
+        }
+        let made = self
+            .docker
+            .create_container(Some(options.build()), wanted.body());
+        let made = within(MAKING, "cannot make the job's container", made).await?;
+        for warning in made.warnings {
+            always(&format!(
+                "the engine says: {}",
+                crate::report::text::plain(&warning)
+            ));
+        }
+        Ok(made.id)
+    }
+
+    /// Removes everything from the engine.
+    async fn release(&mut self) -> Result<()> {
+        for task in self.stopping.drain(..) {
+            task.abort();
+        }
+        self.hosts.clear();
+        if let Some(launch) = &self.launch {
+            leftovers::remove_launch(&self.docker, launch).await?;
+        }
+        self.launch = None;
+        Ok(())
+    }
+
+    /// Asks for the end of every host; says whether all have ended.
+    async fn look(&mut self) -> std::result::Result<bool, PollError> {
+        for index in 0..self.hosts.len() {
+            let container = &mut self.hosts[index];
+            if container.exit.is_some() {
+                continue;
+            }
+            let asked = self.docker.inspect_container(&container.id, None);
+            let state = match tokio::time::timeout(ASKING, asked).await {
+                Ok(Ok(found)) => found.state.unwrap_or_default(),
+                Ok(Err(error)) if problem::is_absent(&error) => {
+                    let reason = "somebody removed its container".to_owned();
+                    self.ended = Some(JobState::Stopped { reason });
+                    return Ok(true);
+                }
+                Ok(Err(error)) => return Err(PollError::Transient(error.to_string())),
+                Err(_) => {
+                    return Err(PollError::Transient(
+                        "the engine does not answer".to_owned(),
+                    ));
+                }
+            };
+            let Some(following) = &mut container.following else {
+                continue;
+            };
+            let Some(exit) = Exit::of(&state) else {
+                if following.has_ended() {
+                    let error = following.finish().await.err();
+                    let error = error.unwrap_or_else(|| {
+                        Error::new(
+                            ExitCode::Internal,
+                            "the job's output ended before the job did",
+                        )
+                    });
+                    return Err(PollError::Permanent(error));
+                }
+                continue;
+            };
+            following.finish().await.map_err(PollError::Permanent)?;
+            if exit.code != 0 {
+                self.failed.get_or_insert(index);
+            }
+            container.exit = Some(exit);
+        }
+        Ok(self.hosts.iter().all(|container| container.exit.is_some()))
+    }
+
+    async fn outcome(&self) -> Result<JobState> {
+        if self.is_stopped {
+            let exits = self
+                .hosts
+                .iter()
+                .filter_map(|container| container.exit.as_ref());
+            let worst = exits.max_by_key(|exit| exit.code);
+            return Ok(JobState::Stopped {
+                reason: worst
+                    .map_or_else(String::new, |exit| exit.after_stop(self.plan.grace_seconds)),
+            });
+        }
+        let Some(container) = self.failed.and_then(|index| self.hosts.get(index)) else {
+            return Ok(JobState::Succeeded);
+        };
+        let path = format!("{BASE}/output/failure");
+        let written = download::failure(&self.docker, &container.id, &path).await?;
+        let last = container.following.as_ref().and_then(Following::last_line);
+        let ended = match &container.exit {
+            Some(exit) => exit.words(self.plan.memory_bytes, last.as_deref()),
+            None => String::new(),
+        };
+        let reason = results::reason(&written, &ended, last.as_deref());
+        Ok(JobState::Failed {
+            reason: match self.hosts.len() {
+                1 => reason,
+                _ => format!("{}: {reason}", container.host),
+            },
+        })
+    }
+
+    /// Tells every host that runs to end.
+    fn tell(&mut self, grace: u64) {
+        // NOTE: the engine counts in signed 32-bit seconds.
+        let seconds = i32::try_from(grace).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let deadline = Duration::from_secs(grace) + MAKING;
+        for container in self
+            .hosts
+            .iter()
+            .filter(|container| container.exit.is_none())
+        {
+            let docker = self.docker.clone().with_timeout(deadline);
+            let (id, options) = (container.id.clone(), options.clone());
+            // The engine itself waits and kills: it does so even when mlaction is gone.
+            self.stopping.push(tokio::spawn(async move {
+                // NOTE: a stop that fails shows when the job goes on: it is killed then.
+                let _ = docker.stop_container(&id, Some(options)).await;
+            }));
+        }
+    }
+
+    async fn bring(&self) -> Result<Artifacts> {
+        let base = self.run.join("work").join(&self.role);
+        let succeeded = self.ended == Some(JobState::Succeeded);
+        let parts = [
+            ("model", Links::Refuse),
+            ("output", Links::Keep),
+            ("checkpoints", Links::Keep),
+        ];
+        for (part, links) in parts {
+            // What another attempt would go on from is of no use to a job that is done.
+            if part == "checkpoints" && succeeded {
+                continue;
+            }
+            let mut unpacked = Unpacked::new(&base.join(part), links)?;
+            for container in &self.hosts {
+                let path = format!("{BASE}/{part}");
+                let adding = unpacked.add(self.docker.clone(), container.id.clone(), path);
+                unpacked = apart(adding).await?;
+            }
+            let left_out = unpacked.finish()?;
+            if left_out.contains(Path::new("data/metrics.json")) {
+                return Err(Error::new(
+                    ExitCode::JobFailed,
+                    "the job's metrics.json is no regular file",
+                ));
+            }
+            for name in left_out.iter().take(10) {
+                let name = crate::report::text::plain(&name.display().to_string());
+                always(&format!(
+                    "`{part}/{name}` was left out: it is a special file, or a link that leads out of `{part}`"
+                ));
+            }
+        }
+        results::artifacts(&base, &self.run).await
+    }
+}
+
+/// The values of the variables that are handed over, as they are now.
+fn passed(names: &[String]) -> Result<Vec<(String, String)>> {
+    let mut passed = Vec::new();
+    for name in names {
+        match std::env::var(name) {
+            Ok(value) => passed.push((name.clone(), value)),
+            Err(std::env::VarError::NotPresent) => {}
+            Err(error @ std::env::VarError::NotUnicode(_)) => {
+                // NOTE: not `error` itself, which shows the value.
+                drop(error);
+                let what = format!("cannot hand the variable `{name}` to the job");
+                return Err(Error::new(ExitCode::Config, what).because("its value is not UTF-8"));
+            }
+        }
+    }
+    Ok(passed)
+}
+
+impl Destination for DockerDestination {
+    type Request = Request;
+
+    async fn launch(&mut self, request: &Request) -> Result<(), Error> {
+        for (channel, source) in &request.inputs {
+            source.metadata().map_err(|error| {
+                let what = format!("cannot read `{}` of `{channel}`", source.display());
+                Error::new(ExitCode::Data, what).because(error)
+            })?;
+        }
+        let started = self.start(request).await;
+        if started.is_err() {
+            // NOTE: the first error says more; what stays is swept by the next run.
+            let _ = self.release().await;
+        }
+        started
+    }
+
+    async fn poll(&mut self) -> Result<JobState, PollError> {
+        if let Some(state) = &self.ended {
+            return Ok(state.clone());
+        }
+        if self.hosts.is_empty() {
+            return Err(PollError::Permanent(Error::new(
+                ExitCode::Internal,
+                "the job was never launched",
+            )));
+        }
+        let failed_before = self.failed.is_some();
+        if !self.look().await? {
+            if self.failed.is_some() && !failed_before && !self.is_stopped {
+                self.tell(FELLOW_GRACE);
+            }
+            return Ok(JobState::Running);
+        }
+        let state = match self.ended.take() {
+            Some(state) => state,
+            None => self.outcome().await.map_err(PollError::Permanent)?,
+        };
+        self.ended = Some(state.clone());
+        Ok(state)
+    }
+
+    async fn logs(&mut self) -> Result<Vec<u8>, PollError> {
+        let mut read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.read))?;
+            let mut bytes = Vec::new();
+            self.read += file.take(LOG_CHUNK).read_to_end(&mut bytes)? as u64;
+            Ok(bytes)
+        };
+        read().map_err(|error| PollError::Transient(error.to_string()))
+    }
+
+    async fn stop(&mut self, how: Stop) -> Result<(), Error> {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        self.is_stopped = true;
+        if how == Stop::Graceful {
+            self.tell(self.plan.grace_seconds);
+            return Ok(());
+        }
+        let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
+        for container in self
+            .hosts
+            .iter()
+            .filter(|container| container.exit.is_none())
+        {
+            let killed = self
+                .docker
+                .kill_container(&container.id, Some(options.clone()));
+            match tokio::time::timeout(ASKING, killed).await {
+                // It has ended, or is gone.
+                Ok(Err(error)) if matches!(problem::status(&error), Some(404 | 409)) => {}
+                Ok(killed) => {
+                    killed.map_err(|error| problem::engine("cannot kill the job", &error))?;
+                }
+                Err(_) => {
+                    return Err(Error::new(ExitCode::Internal, "cannot kill the job")
+                        .because("the engine does not answer"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self) -> Result<Artifacts, Error> {
+        if self.hosts.is_empty() {
+            return Ok(Artifacts::default());
+        }
+        let brought = self.bring().await;
+        // NOTE: what cannot be removed now is swept by the next run; the results are what counts.
+        let _ = self.release().await;
+        brought
+    }
+}
+
+impl Drop for DockerDestination {
+    fn drop(&mut self) {
+        let Some(launch) = self.launch.take() else {
+            return;
+        };
+        self.hosts.clear();
+        let (docker, making) = (self.docker.clone(), self.making.take());
+        // A runtime of its own: this one may be at its end, or be what waits for us.
+        let removing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            if let Ok(runtime) = runtime {
+                let removing = remove(&docker, &launch, making.as_deref());
+                // NOTE: what cannot be removed now is swept by the next run.
+                let _ = runtime.block_on(async { tokio::time::timeout(DROPPING, removing).await });
+            }
+        });
+        // NOTE: it never panics, and there would be nothing to do about it.
+        let _ = removing.join();
+    }
+}
+
+/// Removes everything of a launch, and waits for what the engine is still making.
+async fn remove(docker: &Docker, launch: &str, making: Option<&str>) -> Result<()> {
+    let until = tokio::time::Instant::now() + APPEARING;
+    while let Some(name) = making
+        && tokio::time::Instant::now() < until
+    {
+        let is_there = docker.inspect_container(name, None).await.is_ok()
+            || docker.inspect_network(name, None).await.is_ok();
+        if is_there {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    leftovers::remove_launch(docker, launch).await
+}

@@ -15,25 +15,18 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-use super::{Artifacts, Destination, JobState, PollError, Stop};
-use crate::data::archive;
+use super::{Artifacts, Destination, JobState, PollError, Stop, results};
 use crate::data::fingerprint::{Content, fingerprint, names};
 use crate::data::known::Known;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::identity;
 use crate::plan::inputs::data_error;
-use crate::report::ModelInfo;
 use plan::Request;
-
-/// Longest reason kept of a failure file, in characters; SageMaker's limit.
-const MAX_REASON: usize = 1024;
 
 /// Most log bytes handed over at once.
 const LOG_CHUNK: u64 = 1024 * 1024;
@@ -111,19 +104,13 @@ impl ProcessDestination {
 
     fn failure_reason(&self, request: &Request, exit: &supervise::Exit) -> String {
         let file = request.base.join("output/failure");
-        let written = file.symlink_metadata().is_ok_and(|meta| meta.is_file());
-        let text = if written {
-            read_start(&file, MAX_REASON).unwrap_or_default()
-        } else {
-            String::new()
+        let is_written = file.symlink_metadata().is_ok_and(|meta| meta.is_file());
+        let text = match File::open(&file) {
+            Ok(file) if is_written => results::failure_text(file),
+            _ => String::new(),
         };
-        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let ended = exit.to_string();
-        match (text.is_empty(), crate::record::tail(&self.log, 1).pop()) {
-            (false, _) => format!("{text} ({ended})"),
-            (true, Some(last)) => format!("{ended}: {last}"),
-            (true, None) => ended,
-        }
+        let last = crate::record::tail(&self.log, 1).pop();
+        results::reason(&text, &exit.to_string(), last.as_deref())
     }
 }
 
@@ -172,27 +159,6 @@ fn role(request: &Request) -> String {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
-}
-
-/// Says stop when it is dropped.
-struct Stopper(Arc<AtomicBool>);
-
-impl Drop for Stopper {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn read_start(path: &Path, chars: usize) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(4 * chars as u64)
-        .read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes)
-        .chars()
-        .filter(|char| !char.is_control() || char.is_whitespace())
-        .take(chars)
-        .collect())
 }
 
 /// A command under the supervisor: it ends, with everything it started, when mlaction does.
@@ -333,47 +299,6 @@ impl Destination for ProcessDestination {
         let Some((request, _)) = &self.job else {
             return Ok(Artifacts::default());
         };
-        let base = &request.base;
-        let metrics =
-            ["model/metrics.json", "output/data/metrics.json"].map(|name| base.join(name));
-        let mut found = Vec::new();
-        for path in metrics {
-            match path.symlink_metadata() {
-                Ok(meta) if meta.is_file() => found.push(path),
-                Ok(_) => {
-                    return Err(Error::new(
-                        ExitCode::JobFailed,
-                        "the job's metrics.json is no regular file",
-                    ));
-                }
-                Err(_) => {}
-            }
-        }
-        let folder = base.join("model");
-        let empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
-        let model = if empty {
-            None
-        } else {
-            let archive = self.run.join(crate::record::MODEL);
-            let stop = Arc::new(AtomicBool::new(false));
-            let _stops_when_nobody_waits = Stopper(Arc::clone(&stop));
-            let packing =
-                tokio::task::spawn_blocking(move || archive::pack(&folder, &archive, &stop));
-            let failed = |cause: String| {
-                Error::new(ExitCode::JobFailed, "cannot pack the model").because(cause)
-            };
-            let packed = packing.await.map_err(|error| failed(error.to_string()))?;
-            let packed = packed.map_err(|error| failed(error.to_string()))?;
-            Some(ModelInfo {
-                file: crate::record::MODEL.to_owned(),
-                sha256: packed.sha256,
-                bytes: packed.bytes,
-            })
-        };
-        Ok(Artifacts {
-            output: Some(base.join("output/data")),
-            model,
-            metrics: found,
-        })
+        results::artifacts(&request.base, &self.run).await
     }
 }
