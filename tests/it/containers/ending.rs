@@ -1,5 +1,8 @@
 //! How jobs end, and how they do not even start.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::*;
 
 #[test]
@@ -190,5 +193,61 @@ fn what_cannot_start_says_why_and_leaves_nothing() {
             "{}",
             ended.reason()
         );
+    });
+}
+
+/// A way to the engine on which every connection for a log breaks after some bytes.
+async fn brittle(engine: String, listener: tokio::net::UnixListener, breaks: Rc<Cell<u32>>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let (engine, breaks) = (engine.clone(), Rc::clone(&breaks));
+        tokio::task::spawn_local(async move {
+            let path = engine.trim_start_matches("unix://");
+            let mut engine = tokio::net::UnixStream::connect(path).await.unwrap();
+            let mut head = vec![0; 64 * 1024];
+            let read = client.read(&mut head).await.unwrap();
+            engine.write_all(&head[..read]).await.unwrap();
+            let is_log = String::from_utf8_lossy(&head[..read]).contains("/logs?");
+            if is_log && breaks.get() < 6 {
+                breaks.set(breaks.get() + 1);
+                let (from, mut to) = (engine, client);
+                let mut some = from.take(10_000 * u64::from(breaks.get()));
+                let _ = tokio::io::copy(&mut some, &mut to).await;
+            } else {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn output_is_whole_though_its_connection_breaks() {
+    on_engines(async |mut bench| {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let socket = bench.place.path().join("brittle.sock");
+                let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+                let breaks = Rc::new(Cell::new(0));
+                let proxy = brittle(bench.engine.clone(), listener, Rc::clone(&breaks));
+                tokio::task::spawn_local(proxy);
+                bench.docker = connect(socket.to_str().unwrap());
+                bench.docker = bench.docker.negotiate_version().await.unwrap();
+                let script = "i=0; while [ $i -lt 2000 ]; do echo line $i; echo error $i >&2; i=$((i+1)); done; sleep 3; echo end";
+                let ended = bench.job("", script).await;
+                assert_eq!(ended.outcome, Outcome::Succeeded, "{}", ended.log);
+                let of = |word: &str| -> Vec<String> {
+                    let lines = ended.log.lines().filter(|line| line.starts_with(word));
+                    lines.map(str::to_owned).collect()
+                };
+                for word in ["line", "error"] {
+                    let expected: Vec<_> = (0..2000).map(|i| format!("{word} {i}")).collect();
+                    assert_eq!(of(word), expected);
+                }
+                assert!(ended.log.ends_with("end\n"));
+                assert_eq!(breaks.get(), 6);
+            })
+            .await;
     });
 }

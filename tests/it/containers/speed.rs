@@ -31,6 +31,7 @@ fn timed(command: &[&str], engine: &str) -> f64 {
 /// `cargo test --release --test it speed -- --ignored --nocapture --test-threads 1`
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "figures are read by people")]
 fn a_gibibyte_in_and_out_beside_docker_cp() {
     on_engines(async |mut bench| {
         let data = bench.place.path().join("data");
