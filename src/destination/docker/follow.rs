@@ -128,9 +128,9 @@ async fn follow(
             tokio::select! {
                 output = stream.next() => match output {
                     Some(Ok(output)) => {
-                        breaks = 0;
-                        pause = PAUSES.0;
-                        lines.take(&output).map_err(|error| unwritable(&error))?;
+                        if lines.take(&output).map_err(|error| unwritable(&error))? {
+                            (breaks, pause) = (0, PAUSES.0);
+                        }
                     }
                     Some(Err(error)) => break Some(error),
                     None => break None,
@@ -235,7 +235,8 @@ impl Lines {
             .build()
     }
 
-    fn take(&mut self, output: &LogOutput) -> io::Result<()> {
+    /// Takes one message; says whether it is new.
+    fn take(&mut self, output: &LogOutput) -> io::Result<bool> {
         let (index, message) = match output {
             LogOutput::StdErr { message } => (1, message),
             LogOutput::StdOut { message }
@@ -245,7 +246,7 @@ impl Lines {
         let (time, text) = timed(message);
         let stream = &mut self.streams[index];
         if time.is_some_and(|time| stream.is_repeated(time)) {
-            return Ok(());
+            return Ok(false);
         }
         {
             let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
@@ -254,13 +255,14 @@ impl Lines {
             tail.drain(..tail.len().saturating_sub(TAIL));
         }
         let Some(prefix) = &self.prefix else {
-            return self.log.write_all(text);
+            self.log.write_all(text)?;
+            return Ok(true);
         };
         stream.pending.extend_from_slice(text);
         if text.ends_with(b"\n") || stream.pending.len() > LINE {
             write_line(&mut self.log, prefix, &mut stream.pending)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn finish(&mut self) -> io::Result<()> {

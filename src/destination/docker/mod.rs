@@ -12,7 +12,9 @@ mod apart;
 mod container;
 mod download;
 mod ended;
+mod fetch;
 mod follow;
+mod launch;
 mod leftovers;
 pub mod plan;
 mod problem;
@@ -20,29 +22,21 @@ pub mod settings;
 mod upload;
 
 use std::fs::File;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, StopContainerOptionsBuilder,
-};
+use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
 use tokio::task::JoinHandle;
 
 use super::{Artifacts, Destination, JobState, PollError, Stop, results};
-use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::registry::ImageRef;
-use crate::talk::always;
-use apart::apart;
-use container::Wanted;
-use download::{Links, Unpacked};
 use ended::Exit;
 use follow::Following;
 pub use leftovers::{OWNER, ROLE, RUN, sweep};
 use plan::{BASE, DockerPlan, Request};
-use problem::within;
 
 /// Most log bytes handed over at once.
 const LOG_CHUNK: u64 = 1024 * 1024;
@@ -124,98 +118,6 @@ impl DockerDestination {
             stopping: Vec::new(),
             ended: None,
         }
-    }
-
-    async fn start(&mut self, request: &Request) -> Result<()> {
-        let passed = passed(&self.plan.passed)?;
-        let token = RandomState::new().build_hasher().finish();
-        let launch = format!("{}-{token:016x}", request.name);
-        let run = self.run.file_name().unwrap_or_default().to_string_lossy();
-        let labels = [
-            (RUN, &*run),
-            (OWNER, &self.plan.owner),
-            (ROLE, &self.role),
-            (leftovers::LAUNCH, &launch),
-        ];
-        let labels = labels
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
-        self.launch = Some(launch.clone());
-        if request.hosts.len() > 1 {
-            let network = container::network(&self.plan, &launch, &labels);
-            self.making = Some(launch.clone());
-            let made = self.docker.create_network(network);
-            let made = within(MAKING, "cannot make the network of the job's hosts", made).await;
-            self.making = None;
-            made?;
-        }
-        for host in request.hosts.keys() {
-            let wanted = Wanted {
-                image: &self.image,
-                plan: &self.plan,
-                request,
-                host,
-                prefix: &launch,
-                labels: &labels,
-                passed: &passed,
-            };
-            self.making = Some(wanted.name());
-            let id = self.make(&wanted).await;
-            self.making = None;
-            self.hosts.push(Container {
-                host: host.clone(),
-                id: id?,
-                following: None,
-                exit: None,
-            });
-        }
-        for container in &self.hosts {
-            let own = request.hosts.get(&container.host);
-            let own = own.into_iter().flat_map(|host| &host.files);
-            let files = request.files.iter().chain(own);
-            let parcel = upload::Parcel {
-                files: files
-                    .map(|(name, value)| (name.clone(), value.to_string()))
-                    .collect(),
-                inputs: request.inputs.clone(),
-            };
-            apart(upload::send(
-                self.docker.clone(),
-                container.id.clone(),
-                parcel,
-            ))
-            .await?;
-        }
-        for container in &mut self.hosts {
-            let started = self.docker.start_container(&container.id, None);
-            within(MAKING, "cannot start the job's container", started).await?;
-            let log = File::options()
-                .create(true)
-                .append(true)
-                .open(&self.log)
-                .doing(|| format!("cannot write `{}`", self.log.display()))?;
-            let host = (request.hosts.len() > 1).then_some(container.host.as_str());
-            container.following = Some(Following::start(&self.docker, &container.id, host, log));
-        }
-        Ok(())
-    }
-
-    async fn make(&self, wanted: &Wanted<'_>) -> Result<String> {
-        let mut options = CreateContainerOptionsBuilder::new().name(&wanted.name());
-        if let Some(platform) = &self.platform {
-            options = options.platform(platform);
-        }
-        let made = self
-            .docker
-            .create_container(Some(options.build()), wanted.body());
-        let made = within(MAKING, "cannot make the job's container", made).await?;
-        for warning in made.warnings {
-            always(&format!(
-                "the engine says: {}",
-                crate::report::text::plain(&warning)
-            ));
-        }
-        Ok(made.id)
     }
 
     /// Removes everything from the engine.
@@ -329,60 +231,6 @@ impl DockerDestination {
             }));
         }
     }
-
-    async fn bring(&self) -> Result<Artifacts> {
-        let base = self.run.join("work").join(&self.role);
-        let succeeded = self.ended == Some(JobState::Succeeded);
-        let parts = [
-            ("model", Links::Refuse),
-            ("output", Links::Keep),
-            ("checkpoints", Links::Keep),
-        ];
-        for (part, links) in parts {
-            // What another attempt would go on from is of no use to a job that is done.
-            if part == "checkpoints" && succeeded {
-                continue;
-            }
-            let mut unpacked = Unpacked::new(&base.join(part), links)?;
-            for container in &self.hosts {
-                let path = format!("{BASE}/{part}");
-                let adding = unpacked.add(self.docker.clone(), container.id.clone(), path);
-                unpacked = apart(adding).await?;
-            }
-            let left_out = unpacked.finish()?;
-            if left_out.contains(Path::new("data/metrics.json")) {
-                return Err(Error::new(
-                    ExitCode::JobFailed,
-                    "the job's metrics.json is no regular file",
-                ));
-            }
-            for name in left_out.iter().take(10) {
-                let name = crate::report::text::plain(&name.display().to_string());
-                always(&format!(
-                    "`{part}/{name}` was left out: it is a special file, or a link that leads out of `{part}`"
-                ));
-            }
-        }
-        results::artifacts(&base, &self.run).await
-    }
-}
-
-/// The values of the variables that are handed over, as they are now.
-fn passed(names: &[String]) -> Result<Vec<(String, String)>> {
-    let mut passed = Vec::new();
-    for name in names {
-        match std::env::var(name) {
-            Ok(value) => passed.push((name.clone(), value)),
-            Err(std::env::VarError::NotPresent) => {}
-            Err(error @ std::env::VarError::NotUnicode(_)) => {
-                // NOTE: not `error` itself, which shows the value.
-                drop(error);
-                let what = format!("cannot hand the variable `{name}` to the job");
-                return Err(Error::new(ExitCode::Config, what).because("its value is not UTF-8"));
-            }
-        }
-    }
-    Ok(passed)
 }
 
 impl Destination for DockerDestination {
