@@ -76,6 +76,12 @@ pub enum Command {
     },
     /// Try metric definitions and presets on a log, or read a metrics file.
     Metrics(Metrics),
+    /// Build or publish the training image.
+    Image {
+        /// What to do.
+        #[command(subcommand)]
+        action: ImageAction,
+    },
     /// Set or show the baseline.
     Baseline {
         /// What to do.
@@ -141,6 +147,43 @@ pub struct Init {
 pub enum DestinationKind {
     /// A process on this machine: no account, no Docker.
     Process,
+    /// Containers of the image, on a Docker Engine.
+    Docker,
+}
+
+impl DestinationKind {
+    /// Its name in mlaction.toml.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Docker => "docker",
+        }
+    }
+}
+
+/// What to do with the image.
+#[derive(Debug, Subcommand)]
+pub enum ImageAction {
+    /// Build it, unless the engine has it already.
+    Build(Image),
+    /// Build it if need be, and publish it to the registry, unless it is there already.
+    Push(Image),
+}
+
+/// Arguments of `image build` and `image push`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mlaction image build --dry-run\n  mlaction image push --json")]
+pub struct Image {
+    /// Print what would be built and stop: no network, no engine, nothing written.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// One JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Build although the image is there already, and use no build cache.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `train` and `plan`.

@@ -49,6 +49,19 @@ impl Context {
         }
     }
 
+    /// Whose containers those of a project on this machine are: an engine may serve many.
+    #[must_use]
+    pub fn owner(&self, root: &Path) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("mlaction owner v1");
+        let machine = std::fs::read("/etc/machine-id")
+            .or_else(|_| std::fs::read("/proc/sys/kernel/hostname"))
+            .unwrap_or_default();
+        hasher
+            .update(&machine)
+            .update(root.as_os_str().as_encoded_bytes());
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
     /// A program's path, as the shell would find it.
     #[must_use]
     pub fn find_program(&self, root: &Path, name: &str) -> Option<PathBuf> {
@@ -79,26 +92,65 @@ fn cache_dir(env: &BTreeMap<String, String>, root: &Path) -> PathBuf {
         .unwrap_or_else(|| root.join(".mlaction/cache"))
 }
 
-/// One call of Git that takes no lock and writes nothing.
 fn git(root: &Path) -> Option<Git> {
+    let status = [
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--untracked-files=no",
+    ];
+    parse_status(&ask_git(root, &status)?)
+}
+
+/// One call of Git that takes no lock and writes nothing; nothing when it fails.
+fn ask_git(root: &Path, arguments: &[&str]) -> Option<String> {
     let output = Command::new("git")
-        .args([
-            "--no-optional-locks",
-            // A repository's own settings may name a program to run.
-            "-c",
-            "core.fsmonitor=false",
-            "status",
-            "--porcelain=v2",
-            "--branch",
-            "--untracked-files=no",
-        ])
+        // A repository's own settings may name a program to run.
+        .args(["--no-optional-locks", "-c", "core.fsmonitor=false"])
+        .args(arguments)
         .current_dir(root)
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()
         .filter(|output| output.status.success())?;
-    parse_status(&String::from_utf8_lossy(&output.stdout))
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Where a commit comes from, and when it was made, for those who find an image later.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Address of the remote `origin`, without user and password.
+    pub source: Option<String>,
+    /// When the commit was made (RFC 3339).
+    pub created: Option<String>,
+}
+
+impl Origin {
+    /// Asks Git about the working tree in `root`.
+    #[must_use]
+    pub fn read(root: &Path) -> Self {
+        let line = |arguments: &[&str]| {
+            let text = ask_git(root, arguments)?.trim().to_owned();
+            Some(text).filter(|text| !text.is_empty())
+        };
+        Self {
+            source: line(&["config", "--get", "remote.origin.url"]).map(|url| without_login(&url)),
+            created: line(&["show", "--no-patch", "--format=%cI", "HEAD"]),
+        }
+    }
+}
+
+/// An address without what stands before `@` in it: it may be a token.
+fn without_login(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            let host = rest[..end].rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{}", &rest[end..])
+        }
+        None => url.to_owned(),
+    }
 }
 
 fn parse_status(status: &str) -> Option<Git> {
@@ -115,6 +167,18 @@ fn parse_status(status: &str) -> Option<Git> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_of_a_repository_is_told_without_its_token() {
+        let plain = "https://github.com/org/repo.git";
+        assert_eq!(
+            without_login("https://me:ghp_x@github.com/org/repo.git"),
+            plain
+        );
+        assert_eq!(without_login(plain), plain);
+        let scp = "git@github.com:org/repo.git";
+        assert_eq!(without_login(scp), scp);
+    }
 
     #[test]
     fn git_status_gives_commit_and_whether_files_changed() {

@@ -14,12 +14,12 @@ pub(super) fn run(base: &Path, arguments: cli::Init, talk: &Talk) -> Result<u8> 
     let cli::Init {
         dir,
         name,
-        destination: cli::DestinationKind::Process,
+        destination,
         adopt,
         list,
     } = arguments;
     let folder: PathBuf = base.join(dir).components().collect();
-    let files = scaffold::files(&project_name(&folder, name)?);
+    let files = scaffold::files(&project_name(&folder, name)?, destination.name());
     if list {
         return print(&listing(&folder, &files));
     }

@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod check;
+pub mod image;
 pub mod init;
 pub mod metrics;
 pub mod schema;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs { run } => show::logs(&root()?, run),
         Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
+        Command::Image { action } => image::run(&root()?, action, &talk),
         Command::Baseline { action } => baseline::run(&root()?, action, &talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();

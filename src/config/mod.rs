@@ -112,11 +112,16 @@ fn read(path: &Path) -> Result<String> {
 /// Every problem, in the file's order.
 pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(source);
-    if !errors.is_empty() {
-        return Err(errors
-            .iter()
-            .map(|error| Problem::new(error.message(), error.span(), "here"))
-            .collect());
+    if let Some(first) = errors.first() {
+        // A bracket that is never closed makes an error of each line after it.
+        let problem = Problem::new(first.message(), first.span(), "here");
+        return Err(vec![match errors.len() {
+            1 => problem,
+            more => problem.help(format!(
+                "{} more errors after it may have the same cause",
+                more - 1
+            )),
+        }]);
     }
     let (problems, places) = check::check(&document, &schema::schema());
     if !problems.is_empty() {

@@ -4,9 +4,12 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::destination::docker::settings::DockerSettings;
+use crate::image::{Builder, Network, SecretSource};
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
+use crate::registry::settings::Registry;
 
 /// The whole file.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -16,7 +19,10 @@ pub struct RawConfig {
     /// The project.
     pub project: Project,
     /// The training image, for destinations that run containers.
-    pub image: Option<Image>,
+    #[serde(default)]
+    pub image: Image,
+    /// Where the image is published. Without it, the image stays in the engine that built it.
+    pub registry: Option<Registry>,
     /// Data channels by name: what jobs find under `input/data/NAME`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"}))]
@@ -64,30 +70,57 @@ pub struct Project {
     /// Letters, digits and inner hyphens, at most 40: the prefix of every job's name.
     #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// The destination that `mlaction train` uses: a name from `[destinations]`, or `process`.
+    /// The destination that `mlaction train` uses: a name from `[destinations]`, `process`, or `docker`.
     #[serde(default = "process")]
     pub destination: String,
 }
 
 /// `[image]`
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Image {
-    /// Path of the Dockerfile.
-    #[serde(default = "dockerfile")]
+    /// Path of the Dockerfile, relative to the project; it may lie outside of the context.
     pub dockerfile: String,
-    /// Build context.
-    #[serde(default = "here")]
+    /// Build context: the folder that `COPY` copies from, without what `.dockerignore` names.
     pub context: String,
     /// Platform of the image; SageMaker runs `linux/amd64`.
-    #[serde(default = "amd64")]
     #[schemars(regex(pattern = r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$"))]
     pub platform: String,
     /// Stage to build, for a Dockerfile with several.
     pub target: Option<String>,
-    /// Build arguments.
-    #[serde(default)]
+    /// Build arguments. They stay readable in the image: a secret belongs into `secrets`.
+    #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,511}$"}))]
     pub build_args: IndexMap<String, String>,
+    /// Labels, besides those that say where the image comes from.
+    pub labels: IndexMap<String, String>,
+    /// Secrets for `RUN --mount=type=secret,id=ID`: `{ env = "NAME" }` or `{ file = "PATH" }`.
+    pub secrets: IndexMap<String, SecretSource>,
+    /// What build steps may reach: `default`, the engine's network, or `none`.
+    pub network: Network,
+    /// Which builder: BuildKit where the engine has it (`auto`), or one by name.
+    pub builder: Builder,
+    /// Images in a registry whose build cache is used.
+    pub cache_from: Vec<String>,
+    /// Whether the image carries its build cache for others.
+    pub inline_cache: bool,
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Self {
+            dockerfile: "Dockerfile".to_owned(),
+            context: ".".to_owned(),
+            platform: "linux/amd64".to_owned(),
+            target: None,
+            build_args: IndexMap::new(),
+            labels: IndexMap::new(),
+            secrets: IndexMap::new(),
+            network: Network::Default,
+            builder: Builder::Auto,
+            cache_from: Vec::new(),
+            inline_cache: false,
+        }
+    }
 }
 
 /// `[data.NAME]`
@@ -122,6 +155,11 @@ pub struct Training {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,511}$"}))]
     pub environment: IndexMap<String, String>,
+    /// Arguments of the container, for destinations that run containers.
+    #[serde(default = "train")]
+    pub container_arguments: Vec<String>,
+    /// Entry point of the container, in place of the image's own.
+    pub container_entrypoint: Option<Vec<String>>,
     /// The job is stopped after this long: `90s`, `15m`, `2h`.
     #[serde(default = "one_day")]
     pub max_runtime: String,
@@ -155,6 +193,11 @@ pub struct Validation {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,511}$"}))]
     pub environment: IndexMap<String, String>,
+    /// Arguments of the container, for destinations that run containers.
+    #[serde(default = "validate")]
+    pub container_arguments: Vec<String>,
+    /// Entry point of the container, in place of the image's own.
+    pub container_entrypoint: Option<Vec<String>>,
     /// The job is stopped after this long.
     #[serde(default = "one_hour")]
     pub max_runtime: String,
@@ -234,14 +277,25 @@ pub enum Destination {
         #[serde(default)]
         pass_environment: Vec<String>,
     },
+    /// Containers of the image on a Docker Engine, with SageMaker's contract.
+    Docker(DockerSettings),
 }
 
-impl Default for Destination {
-    fn default() -> Self {
-        Self::Process {
-            python: python3(),
-            grace: two_minutes(),
-            pass_environment: Vec::new(),
+impl Destination {
+    /// The destinations that need no table: their names are their kinds.
+    pub const WITHOUT_TABLE: [&str; 2] = ["process", "docker"];
+
+    /// The settings of a destination that has no table.
+    #[must_use]
+    pub fn without_table(name: &str) -> Option<Self> {
+        match name {
+            "process" => Some(Self::Process {
+                python: python3(),
+                grace: two_minutes(),
+                pass_environment: Vec::new(),
+            }),
+            "docker" => Some(Self::Docker(DockerSettings::default())),
+            _ => None,
         }
     }
 }
@@ -258,6 +312,14 @@ fn process() -> String {
     "process".to_owned()
 }
 
+fn train() -> Vec<String> {
+    vec!["train".to_owned()]
+}
+
+fn validate() -> Vec<String> {
+    vec!["validate".to_owned()]
+}
+
 fn python3() -> String {
     "python3".to_owned()
 }
@@ -272,16 +334,4 @@ fn one_hour() -> String {
 
 fn one_day() -> String {
     "24h".to_owned()
-}
-
-fn dockerfile() -> String {
-    "Dockerfile".to_owned()
-}
-
-fn here() -> String {
-    ".".to_owned()
-}
-
-fn amd64() -> String {
-    "linux/amd64".to_owned()
 }

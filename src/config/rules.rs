@@ -51,9 +51,7 @@ impl<'a> Rules<'a> {
         self.code(raw);
         self.channels(raw);
         self.metrics(raw);
-        if let Some(image) = &raw.image {
-            self.exists(&["image", "dockerfile"], &image.dockerfile);
-        }
+        self.image(raw);
         if let Some(deployment) = &raw.deployment {
             self.exists(&["deployment", "app"], &deployment.app);
         }
@@ -70,12 +68,13 @@ impl<'a> Rules<'a> {
 
     fn destinations(&mut self, raw: &RawConfig) {
         let chosen = &raw.project.destination;
-        if chosen != "process" && !raw.destinations.contains_key(chosen) {
+        let is_known = Destination::WITHOUT_TABLE.contains(&chosen.as_str());
+        if !is_known && !raw.destinations.contains_key(chosen) {
             let names: Vec<&str> = raw
                 .destinations
                 .keys()
                 .map(String::as_str)
-                .chain(["process"])
+                .chain(Destination::WITHOUT_TABLE)
                 .collect();
             let help = match did_you_mean(chosen, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -92,21 +91,28 @@ impl<'a> Rules<'a> {
             .help = Some(help);
         }
         for (name, destination) in &raw.destinations {
-            let Destination::Process {
-                python,
-                grace,
-                pass_environment,
-            } = destination;
             let path = |key| ["destinations", name, key];
-            self.duration(&path("grace"), grace);
-            if python.is_empty() {
-                self.add(
-                    &path("python"),
-                    "`python` is empty",
-                    "expected an interpreter",
-                );
-            }
-            for variable in pass_environment {
+            let passed = match destination {
+                Destination::Process {
+                    python,
+                    grace,
+                    pass_environment,
+                } => {
+                    self.duration(&path("grace"), grace);
+                    if python.is_empty() {
+                        let empty = "`python` is empty";
+                        self.add(&path("python"), empty, "expected an interpreter");
+                    }
+                    pass_environment
+                }
+                Destination::Docker(docker) => {
+                    for mistake in docker.check() {
+                        self.add(&path(mistake.key), mistake.message, mistake.label);
+                    }
+                    continue;
+                }
+            };
+            for variable in passed {
                 if variable.is_empty() || variable.contains(['=', '\0']) {
                     self.add(
                         &path("pass_environment"),
@@ -114,6 +120,24 @@ impl<'a> Rules<'a> {
                         "not a name",
                     );
                 }
+            }
+        }
+    }
+
+    /// The image's files; a project that writes no table may have no Dockerfile.
+    fn image(&mut self, raw: &RawConfig) {
+        let image = &raw.image;
+        for (key, path) in [
+            ("dockerfile", &image.dockerfile),
+            ("context", &image.context),
+        ] {
+            if self.places.value(&["image", key]).is_some() {
+                self.exists(&["image", key], path);
+            }
+        }
+        if let Some(registry) = &raw.registry {
+            for (key, mistake) in registry.mistakes(&raw.project.name) {
+                self.add(&["registry", key], mistake, "not possible");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Where jobs run: one trait in our words, one watch loop, one implementation per place.
 
 pub mod docker;
+pub mod place;
 pub mod process;
 pub(crate) mod results;
 pub mod toolkit;

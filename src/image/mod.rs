@@ -7,6 +7,7 @@
 //! ```
 
 pub mod address;
+pub mod bases;
 pub mod buildkit;
 pub mod classic;
 pub mod context;
@@ -46,6 +47,21 @@ pub struct BuildRequest {
     pub inline_cache: bool,
     /// The name that the image gets in the engine: `REPOSITORY:in-HASH`.
     pub name: String,
+}
+
+/// Which builder of the engine builds.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Builder {
+    /// BuildKit where the engine has it, else the classic builder.
+    #[default]
+    Auto,
+    /// BuildKit.
+    Buildkit,
+    /// The classic builder.
+    Classic,
 }
 
 /// What the steps of a build may reach.

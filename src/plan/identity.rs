@@ -5,7 +5,9 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::image::ImagePlan;
 use super::{JobSettings, Metrics};
+use crate::destination::place::DestinationPlan;
 use crate::report::DataSource;
 
 /// Everything that decides a run's result. Gates, baseline and report are not in it: they judge
@@ -18,10 +20,37 @@ pub(super) struct Content<'a> {
     pub(super) hyperparameters: &'a IndexMap<String, String>,
     pub(super) training: &'a JobSettings,
     pub(super) validation: Option<&'a JobSettings>,
-    pub(super) language: &'a str,
-    pub(super) requirements: Option<&'a str>,
+    pub(super) surroundings: Surroundings<'a>,
     pub(super) passed: &'a [String],
     pub(super) metrics: &'a Metrics,
+}
+
+/// What surrounds the code: the libraries, and the hosts of a job.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Surroundings<'a> {
+    /// A Python environment.
+    Process {
+        language: &'a str,
+        requirements: Option<&'a str>,
+    },
+    /// An image.
+    Container { image: &'a str, hosts: u32 },
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn new(destination: &'a DestinationPlan, image: Option<&'a ImagePlan>) -> Self {
+        match destination {
+            DestinationPlan::Process(process) => Self::Process {
+                language: &process.environment.language,
+                requirements: process.environment.requirements_hash.as_deref(),
+            },
+            DestinationPlan::Docker(docker) => Self::Container {
+                image: image.map_or("", |image| &image.tag),
+                hosts: docker.hosts,
+            },
+        }
+    }
 }
 
 /// BLAKE3 over the content as JSON, with the version of this form in front.

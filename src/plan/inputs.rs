@@ -10,6 +10,9 @@ use crate::config::raw::{Channel, Destination, RawConfig};
 use crate::context::Context;
 use crate::data::fingerprint::{Content, DataError, Fingerprint, fingerprint};
 use crate::data::known::Known;
+use crate::destination::docker::plan::DockerPlan;
+use crate::destination::place::DestinationPlan;
+use crate::destination::process;
 use crate::destination::process::plan::ProcessPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::Baseline;
@@ -24,21 +27,35 @@ pub fn destination(
     raw: &RawConfig,
     asked: Option<&str>,
     context: &Context,
-) -> Result<ProcessPlan> {
+) -> Result<DestinationPlan> {
     let name = asked.unwrap_or(&raw.project.destination);
-    let default = Destination::default();
-    let settings = match raw.destinations.get(name) {
-        Some(settings) => settings,
-        None if name == "process" => &default,
-        None => {
-            let known = raw.destinations.keys().map(String::as_str);
-            let hint = format!("mlaction.toml has {}", one_of(known.chain(["process"])));
-            let error = Error::new(ExitCode::Usage, format!("there is no destination `{name}`"));
-            return Err(error.hint(hint));
-        }
+    let default = Destination::without_table(name);
+    let Some(settings) = raw.destinations.get(name).or(default.as_ref()) else {
+        let known = raw.destinations.keys().map(String::as_str);
+        let known = known.chain(Destination::WITHOUT_TABLE);
+        let hint = format!("mlaction.toml has {}", one_of(known));
+        let error = Error::new(ExitCode::Usage, format!("there is no destination `{name}`"));
+        return Err(error.hint(hint));
     };
-    let requirements = raw.training.requirements.as_deref();
-    ProcessPlan::new(root, name, settings, requirements, context)
+    match settings {
+        Destination::Process {
+            python,
+            grace,
+            pass_environment,
+        } => {
+            let settings = process::plan::Settings {
+                name,
+                python,
+                grace,
+                pass_environment,
+                requirements: raw.training.requirements.as_deref(),
+            };
+            ProcessPlan::new(root, &settings, context).map(DestinationPlan::Process)
+        }
+        Destination::Docker(settings) => {
+            DockerPlan::new(name, settings, &context.owner(root)).map(DestinationPlan::Docker)
+        }
+    }
 }
 
 /// Reads the baseline, when there is one.

@@ -75,7 +75,7 @@ impl Plan {
             schema_version: report::SCHEMA_VERSION,
             run: self.run.clone(),
             project: self.project.clone(),
-            destination: self.destination.name.clone(),
+            destination: self.destination.name().to_owned(),
             status,
             reason: None,
             hint: None,

@@ -4,6 +4,7 @@
 //! Docker, nothing written. `train --dry-run` prints the very value that `train` executes.
 
 pub mod identity;
+pub mod image;
 pub mod imports;
 pub mod inputs;
 mod judging;
@@ -19,13 +20,15 @@ use crate::config::raw::{Inconclusive, RawConfig};
 use crate::config::{Config, duration, rules};
 use crate::context::Context;
 use crate::data::known::Known;
-use crate::destination::process::plan::{ProcessPlan, Request};
+use crate::destination::place::{DestinationPlan, Request};
+use crate::destination::{docker, process};
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
 use crate::report::DataSource;
+use image::ImagePlan;
 
 /// Version of the plan's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -66,8 +69,10 @@ pub struct Plan {
     pub training: Job,
     /// The validation job.
     pub validation: Option<Job>,
+    /// The image, for destinations that run containers.
+    pub image: Option<ImagePlan>,
     /// Where the jobs run.
-    pub destination: ProcessPlan,
+    pub destination: DestinationPlan,
     /// How metrics are read from log lines.
     pub metrics: Metrics,
     /// Limits by metric name.
@@ -213,10 +218,11 @@ impl Plan {
             force,
             hyperparameters: overrides,
         } = choices;
-        let process = inputs::destination(&root, &raw, destination.as_deref(), context)?;
+        let destination = inputs::destination(&root, &raw, destination.as_deref(), context)?;
         let RawConfig {
             project,
-            image: _,
+            image,
+            registry,
             data,
             training,
             validation,
@@ -248,6 +254,17 @@ impl Plan {
         });
         let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out), known)?;
 
+        let image = match &destination {
+            DestinationPlan::Process(_) => None,
+            DestinationPlan::Docker(_) => {
+                let settings = image::Settings {
+                    image,
+                    registry,
+                    project: &project.name,
+                };
+                Some(ImagePlan::new(&root, settings, context, known)?)
+            }
+        };
         let train = JobSettings {
             program: inputs::program_hash(
                 &root,
@@ -258,6 +275,10 @@ impl Plan {
             entry_point: training.entry_point,
             channels: trained_on,
             environment: training.environment,
+            container: Container {
+                entrypoint: training.container_entrypoint,
+                arguments: training.container_arguments,
+            },
             max_runtime: seconds(&training.max_runtime)?,
         };
         let validate = match validation {
@@ -271,6 +292,10 @@ impl Plan {
                 entry_point: validation.entry_point,
                 channels: validation.channels,
                 environment: validation.environment,
+                container: Container {
+                    entrypoint: validation.container_entrypoint,
+                    arguments: validation.container_arguments,
+                },
                 max_runtime: seconds(&validation.max_runtime)?,
             }),
             None => None,
@@ -286,9 +311,8 @@ impl Plan {
             hyperparameters: &hyperparameters,
             training: &train,
             validation: validate.as_ref(),
-            language: &process.environment.language,
-            requirements: process.environment.requirements_hash.as_deref(),
-            passed: &process.passed,
+            surroundings: identity::Surroundings::new(&destination, image.as_ref()),
+            passed: destination.passed(),
             metrics: &metrics,
         });
         let same: Vec<&PastRun> = past
@@ -332,18 +356,35 @@ impl Plan {
                 })
                 .collect();
             inputs.extend(model.map(|model| ("model".to_owned(), model)));
-            let request = process.request(&crate::destination::process::plan::JobSettings {
-                name: &name,
-                base: base.join("work").join(role),
-                entry_point: &settings.entry_point,
-                sources: &sources,
-                code_fingerprint: &code.fingerprint,
-                inputs,
-                hyperparameters,
-                environment: &settings.environment,
-                context,
-                root: &root,
-            });
+            let request = match &destination {
+                DestinationPlan::Process(process) => {
+                    Request::Process(process.request(&process::plan::JobSettings {
+                        name: &name,
+                        base: base.join("work").join(role),
+                        entry_point: &settings.entry_point,
+                        sources: &sources,
+                        code_fingerprint: &code.fingerprint,
+                        inputs,
+                        hyperparameters,
+                        environment: &settings.environment,
+                        context,
+                        root: &root,
+                    }))
+                }
+                DestinationPlan::Docker(docker) => {
+                    Request::Docker(docker.request(&docker::plan::JobSettings {
+                        name: &name,
+                        entry_point: &settings.entry_point,
+                        container_entrypoint: settings.container.entrypoint.as_deref(),
+                        container_arguments: &settings.container.arguments,
+                        inputs,
+                        hyperparameters,
+                        environment: &settings.environment,
+                        cpus: context.cpus,
+                        gpus: context.gpus,
+                    }))
+                }
+            };
             Job {
                 name,
                 role: role.to_owned(),
@@ -384,7 +425,12 @@ impl Plan {
             hyperparameters,
             training,
             validation,
-            destination: process,
+            permissions: image
+                .as_ref()
+                .map(ImagePlan::permissions)
+                .unwrap_or_default(),
+            image,
+            destination,
             metrics,
             gates,
             baseline: BaselinePlan { path, found },
@@ -392,7 +438,6 @@ impl Plan {
                 log_lines: report.log_lines,
                 inconclusive: report.inconclusive,
             },
-            permissions: Vec::new(),
         })
     }
 }
@@ -404,7 +449,15 @@ pub struct JobSettings {
     program: String,
     channels: Vec<String>,
     environment: IndexMap<String, String>,
+    container: Container,
     max_runtime: u64,
+}
+
+/// What a container is started with.
+#[derive(Debug, Serialize)]
+struct Container {
+    entrypoint: Option<Vec<String>>,
+    arguments: Vec<String>,
 }
 
 fn seconds(text: &str) -> Result<u64> {

@@ -3,8 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::image::ImagePlan;
 use super::{Job, Plan};
 use crate::config::duration;
+use crate::destination::docker::plan::DockerPlan;
+use crate::destination::place::{DestinationPlan, Request};
+use crate::destination::process::plan::PythonEnvironment;
 
 /// The plan as `mlaction train --dry-run` prints it.
 #[must_use]
@@ -12,6 +16,15 @@ pub fn render(plan: &Plan) -> String {
     let mut out = String::new();
     // NOTE: writing to a String cannot fail.
     let _ = write(plan, &mut out);
+    out
+}
+
+/// The image alone, as `mlaction image build --dry-run` prints it.
+#[must_use]
+pub fn image_alone(plan: &ImagePlan) -> String {
+    let mut out = String::from("Plan for the image (nothing has been built or written)\n\n");
+    // NOTE: writing to a String cannot fail.
+    let _ = image(&mut out, plan).and_then(|()| permissions(&mut out, &plan.permissions()));
     out
 }
 
@@ -43,24 +56,15 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "  destination   {} ({})",
-        plan.destination.name, plan.destination.kind
+        plan.destination.name(),
+        plan.destination.kind()
     )?;
-    let environment = &plan.destination.environment;
-    match &environment.requirements {
-        Some(requirements) => {
-            let state = if environment.ready {
-                "reused"
-            } else {
-                "will be made"
-            };
-            writeln!(
-                out,
-                "  environment   {} with {} ({state})",
-                environment.python,
-                requirements.display()
-            )?;
-        }
-        None => writeln!(out, "  environment   {}", environment.python)?,
+    match &plan.destination {
+        DestinationPlan::Process(process) => environment(out, &process.environment)?,
+        DestinationPlan::Docker(docker) => container(out, docker)?,
+    }
+    if let Some(plan) = &plan.image {
+        image(out, plan)?;
     }
     for source in &plan.code.sources {
         writeln!(
@@ -102,20 +106,90 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             "  baseline      none yet; `mlaction baseline set` makes one"
         )?,
     }
+    permissions(out, &plan.permissions)
+}
+
+fn permissions(out: &mut String, permissions: &[String]) -> std::fmt::Result {
     writeln!(out, "\nPermissions")?;
-    writeln!(out, "  none: the jobs run as you, on this machine")
+    if permissions.is_empty() {
+        return writeln!(out, "  none: the jobs run as you, on this machine");
+    }
+    for permission in permissions {
+        writeln!(out, "  {permission}")?;
+    }
+    Ok(())
+}
+
+fn environment(out: &mut String, environment: &PythonEnvironment) -> std::fmt::Result {
+    let Some(requirements) = &environment.requirements else {
+        return writeln!(out, "  environment   {}", environment.python);
+    };
+    let state = match environment.ready {
+        true => "reused",
+        false => "will be made",
+    };
+    writeln!(
+        out,
+        "  environment   {} with {} ({state})",
+        environment.python,
+        requirements.display()
+    )
+}
+
+fn container(out: &mut String, docker: &DockerPlan) -> std::fmt::Result {
+    let limits = docker.limits();
+    match limits.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "  containers    {}", limits.join(", ")),
+    }
+}
+
+fn image(out: &mut String, image: &ImagePlan) -> std::fmt::Result {
+    let (build, registry) = (&image.build, image.registry.repository());
+    match registry {
+        "" => writeln!(out, "  image         {} (stays in the engine)", image.tag)?,
+        repository => writeln!(out, "  image         {repository}:{}", image.tag)?,
+    }
+    writeln!(
+        out,
+        "  built from    {}, context {} ({} files, {}), {}",
+        build.dockerfile.display(),
+        build.context.display(),
+        image.files,
+        crate::report::text::bytes(image.bytes),
+        build.platform
+    )?;
+    for base in &image.bases {
+        let state = match &base.digest {
+            Some(_) => "pinned",
+            None => "unresolved: asked for when it is built",
+        };
+        writeln!(out, "  base          {} ({state})", base.reference)?;
+    }
+    for warning in &image.warnings {
+        writeln!(out, "  warning       {warning}")?;
+    }
+    Ok(())
 }
 
 fn job(out: &mut String, title: &str, job: &Job) -> std::fmt::Result {
-    let request = &job.request;
     writeln!(out, "\n{title} job {}", job.name)?;
-    writeln!(out, "  command       {}", shell(&request.command))?;
-    writeln!(
-        out,
-        "  in            {}",
-        request.working_directory.display()
-    )?;
-    for (channel, path) in &request.inputs {
+    let variables = match &job.request {
+        Request::Process(request) => {
+            writeln!(out, "  command       {}", shell(&request.command))?;
+            let folder = request.working_directory.display();
+            writeln!(out, "  in            {folder}")?;
+            request.environment.len()
+        }
+        Request::Docker(request) => {
+            if let Some(entrypoint) = &request.entrypoint {
+                writeln!(out, "  entry point   {}", shell(entrypoint))?;
+            }
+            writeln!(out, "  arguments     {}", shell(&request.arguments))?;
+            request.environment.len()
+        }
+    };
+    for (channel, path) in job.request.inputs() {
         writeln!(out, "  channel       {channel} → {}", path.display())?;
     }
     writeln!(
@@ -123,11 +197,7 @@ fn job(out: &mut String, title: &str, job: &Job) -> std::fmt::Result {
         "  stopped after {}",
         duration::display(Duration::from_secs(job.max_runtime_seconds))
     )?;
-    writeln!(
-        out,
-        "  variables     {} (see --json)",
-        request.environment.len()
-    )
+    writeln!(out, "  variables     {variables} (see --json)")
 }
 
 /// A command line as a shell would take it. A NUL, which no shell can quote, cannot be in one.

@@ -3,7 +3,9 @@
 pub mod credentials;
 pub mod ecr;
 pub mod engine_push;
+pub mod local;
 pub mod oci;
+pub mod settings;
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ pub fn status(status: Status) -> (&'static str, &'static str) {
         Status::Passed => ("✅", "passed"),
         Status::Inconclusive => ("⚠️", "passed, with gates that could not be decided"),
         Status::GateFailed => ("❌", "a gate failed"),
-        Status::BuildFailed => ("❌", "the environment could not be made"),
+        Status::BuildFailed => ("❌", "the environment or image could not be made"),
         Status::JobFailed => ("❌", "the job failed"),
         Status::Stopped => ("🛑", "stopped"),
         Status::TimedOut => ("⏱️", "timed out"),

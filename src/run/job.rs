@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::measured::Measured;
-use crate::destination::process::{ProcessDestination, copy_code};
+use crate::destination::place::Place;
+use crate::destination::process::copy_code;
 use crate::destination::watch::{Interrupts, Outcome, watch};
 use crate::destination::{Artifacts, Destination as _, Patience};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
@@ -31,17 +32,16 @@ pub(super) struct Results {
 pub(super) async fn follow(
     plan: &Plan,
     job: &Job,
+    mut place: Place,
     record: &Record,
     interrupts: &mut Interrupts,
     results: &mut Results,
     step: &Step,
 ) -> Result<Outcome> {
-    let code = record.folder().join(CODE);
-    let mut destination = ProcessDestination::new(&code, record.folder(), &plan.destination);
     let patience = Patience {
         poll: (Duration::from_millis(10), Duration::from_millis(250)),
         max_runtime: Duration::from_secs(job.max_runtime_seconds),
-        stop_within: Duration::from_secs(plan.destination.grace_seconds + 10),
+        stop_within: Duration::from_secs(plan.destination.grace_seconds() + 10),
         max_poll_errors: 5,
     };
     let mut log =
@@ -49,7 +49,7 @@ pub(super) async fn follow(
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Error::new(ExitCode::Config, texts.join("; "))
         })?;
-    destination.launch(&job.request).await?;
+    place.launch(&job.request).await?;
     let mut splitter = Splitter::new();
     let mut piece = |piece: Piece<'_>| {
         log.piece(piece.text);
@@ -58,12 +58,9 @@ pub(super) async fn follow(
             End::Return => step.now(text::plain(piece.text)),
         }
     };
-    let outcome = watch(
-        &mut destination,
-        &patience,
-        interrupts,
-        &mut |bytes: &[u8]| splitter.push(bytes, &mut piece),
-    )
+    let outcome = watch(&mut place, &patience, interrupts, &mut |bytes: &[u8]| {
+        splitter.push(bytes, &mut piece)
+    })
     .await;
     splitter.finish(&mut piece);
     results.take_log(log);
@@ -78,7 +75,7 @@ pub(super) async fn follow(
         model,
         metrics,
     } = tokio::select! {
-        artifacts = destination.fetch() => artifacts?,
+        artifacts = place.fetch() => artifacts?,
         () = asked_again(interrupts, asked) => return Ok(Outcome::Cancelled),
     };
     results.take(model, &metrics)?;
@@ -97,11 +94,20 @@ async fn asked_again(interrupts: &mut Interrupts, asked: u32) {
     }
 }
 
+/// Where the copy of the code is.
+pub(super) fn code_of(record: &Record) -> PathBuf {
+    record.folder().join(CODE)
+}
+
 /// Copies the code of both jobs into the record: what is edited meanwhile changes nothing.
 pub(super) fn take_code(plan: &Plan, record: &Record) -> Result<()> {
     let sources = plan.code.sources.iter().map(|source| source.path.as_str());
-    let to = record.folder().join(CODE);
-    copy_code(&plan.root, &to, sources, &plan.code.fingerprint)
+    copy_code(
+        &plan.root,
+        &code_of(record),
+        sources,
+        &plan.code.fingerprint,
+    )
 }
 
 /// Moves `output/data` into the record, unless it is empty.

@@ -1,8 +1,10 @@
 //! A run: execute the plan's jobs, measure, judge, report.
 
 mod hint;
+pub mod image;
 mod job;
 pub mod measured;
+mod surroundings;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +14,6 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::data::fingerprint::{Content, DataError, fingerprint, is_touched};
 use crate::data::known::Known;
-use crate::destination::process::environment;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::inputs::data_error;
@@ -21,6 +22,7 @@ use crate::record::{self, Phase, Record};
 use crate::report::{Report, Status, html, json, markdown};
 use crate::talk::{Talk, always};
 use measured::{Failure, Measured};
+use surroundings::Surroundings;
 
 /// A run's report, and the folder of its record.
 #[derive(Debug)]
@@ -103,12 +105,11 @@ async fn jobs(
     measured: &mut Measured,
     talk: &Talk,
 ) -> Result<()> {
-    job::take_code(plan, record)?;
     let mut interrupts = interrupts()?;
-    if !prepare(plan, context, record, measured, &mut interrupts, talk).await? {
+    let made = Surroundings::prepare(plan, context, record, measured, &mut interrupts, talk);
+    let Some(surroundings) = made.await? else {
         return Ok(());
-    }
-    measured.environment = environment::describe(&plan.destination.environment);
+    };
     let mut results = job::Results::default();
     for (name, job) in [
         ("train", Some(&plan.training)),
@@ -117,7 +118,17 @@ async fn jobs(
         let Some(job) = job else { continue };
         let started = Instant::now();
         let step = talk.step(name);
-        let outcome = job::follow(plan, job, record, &mut interrupts, &mut results, &step).await;
+        let place = surroundings.open(plan, job, record)?;
+        let outcome = job::follow(
+            plan,
+            job,
+            place,
+            record,
+            &mut interrupts,
+            &mut results,
+            &step,
+        )
+        .await;
         measured.phase(name, started.elapsed());
         measured.failure = match outcome {
             Ok(outcome) => failure(
@@ -159,7 +170,7 @@ fn data_is_unchanged(plan: &Plan) -> Result<()> {
     let inputs = inputs
         .into_iter()
         .flatten()
-        .flat_map(|job| &job.request.inputs);
+        .flat_map(|job| job.request.inputs());
     for (channel, path) in inputs {
         // NOTE: validation's `model` is no data of the project.
         let Some(source) = plan.data.iter().find(|source| source.channel == *channel) else {
@@ -179,53 +190,6 @@ fn data_is_unchanged(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the Python environment; says whether the jobs can start.
-async fn prepare(
-    plan: &Plan,
-    context: &Context,
-    record: &Record,
-    measured: &mut Measured,
-    interrupts: &mut Interrupts,
-    talk: &Talk,
-) -> Result<bool> {
-    let environment = &plan.destination.environment;
-    if environment
-        .folder
-        .as_deref()
-        .is_none_or(environment::is_ready)
-    {
-        return Ok(true);
-    }
-    let started = Instant::now();
-    let step = talk.step("environment");
-    let log = record.folder().join(record::LOG);
-    let made = environment::ensure(&plan.root, environment, context, &log, interrupts, &step).await;
-    measured.phase("environment", started.elapsed());
-    match made {
-        Ok(()) => {
-            step.end(&format!(
-                "ready after {}",
-                crate::config::duration::display(started.elapsed())
-            ));
-            Ok(true)
-        }
-        Err(error) if matches!(error.exit_code(), ExitCode::Build | ExitCode::Cancelled) => {
-            step.end(&error.to_string());
-            measured.failure = Some(Failure {
-                status: if error.exit_code() == ExitCode::Build {
-                    Status::BuildFailed
-                } else {
-                    Status::Cancelled
-                },
-                reason: error.to_string(),
-                hint: error.advice().map(str::to_owned),
-            });
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 fn failure(name: &str, job: &Job, outcome: Outcome, lacks_model: bool) -> Option<Failure> {

@@ -6,12 +6,15 @@ use std::path::Path;
 
 use include_dir::{Dir, DirEntry, include_dir};
 
-use crate::config;
+use crate::config::{self, FILE_NAME};
 
 static TEMPLATE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/template");
 
 /// What stands for the project's name in the template's files.
 const PLACEHOLDER: &str = "my-ml-project";
+
+/// The destination of a config that names none.
+const DEFAULT_DESTINATION: &str = "process";
 
 /// Products of running the template where it stands; they are no part of it.
 const PRODUCTS: &[&str] = &[
@@ -34,11 +37,19 @@ pub struct File {
     pub content: Vec<u8>,
 }
 
-/// The files of a new project with this name, sorted by path.
+/// The files of a new project with this name and default destination, sorted by path.
 #[must_use]
-pub fn files(project: &str) -> Vec<File> {
+pub fn files(project: &str, destination: &str) -> Vec<File> {
     let mut files = Vec::new();
     collect(&TEMPLATE, project, &mut files);
+    if destination != DEFAULT_DESTINATION
+        && let Some(config) = files.iter_mut().find(|file| file.path == FILE_NAME)
+    {
+        let text = String::from_utf8_lossy(&config.content);
+        let name = format!("name = \"{project}\"\n");
+        let with = format!("{name}destination = \"{destination}\"\n");
+        config.content = text.replacen(&name, &with, 1).into_bytes();
+    }
     files.sort_by_key(|file| file.path);
     files
 }
@@ -91,7 +102,11 @@ mod tests {
 
     #[test]
     fn the_template_carries_the_projects_name_and_no_products() {
-        let files = files("churn");
+        let with_docker = files("churn", "docker");
+        let config = with_docker.iter().find(|file| file.path == "mlaction.toml");
+        let config = String::from_utf8_lossy(&config.unwrap().content).into_owned();
+        assert!(config.contains("name = \"churn\"\ndestination = \"docker\"\n"));
+        let files = files("churn", "process");
         let config = files
             .iter()
             .find(|file| file.path == "mlaction.toml")

@@ -84,7 +84,12 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack plain files and folders; an archive that reaches out of the folder is refused."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+                if not inside or not (member.isfile() or member.isdir()):
+                    raise tarfile.TarError(f"{member.name} is no file or folder inside of it")
+            # Not every Python from 3.10 on has the filter; newer ones want it to be named.
+            tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ValueError(f"{archive} cannot be unpacked: {error}") from error
 

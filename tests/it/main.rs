@@ -5,8 +5,6 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-mod containers;
-mod context;
 mod init;
 mod logs;
 mod metrics;
@@ -17,4 +15,5 @@ mod stopping;
 mod template;
 mod toolkit;
 mod train;
+mod with_rig;
 mod workflows;

@@ -96,7 +96,7 @@ fn an_environment_that_cannot_be_made_is_reported_with_the_installers_words() {
     );
     assert!(
         stdout(&project.run(&["report", "--format", "markdown"], 0))
-            .contains("the environment could not be made")
+            .contains("the environment or image could not be made")
     );
 }
 

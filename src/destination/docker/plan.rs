@@ -23,8 +23,6 @@ const NOT_FOR_IMAGES: &[&str] = &["PYTHONPATH", "PYTHONDONTWRITEBYTECODE"];
 pub struct DockerPlan {
     /// Name of the destination in mlaction.toml.
     pub name: String,
-    /// Its kind.
-    pub kind: String,
     /// How many containers a job has.
     pub hosts: u32,
     /// Processors of each.
@@ -123,7 +121,6 @@ impl DockerPlan {
         let grace = crate::config::duration::parse(&settings.grace).map_err(failed)?;
         Ok(Self {
             name: name.to_owned(),
-            kind: "docker".to_owned(),
             hosts: settings.hosts,
             cpus: settings.cpus,
             memory_bytes: size(&settings.memory).map_err(failed)?,
@@ -197,6 +194,27 @@ impl DockerPlan {
             files: toolkit::files(&toolkit),
             environment,
         }
+    }
+
+    /// What limits and shapes the containers, for people.
+    #[must_use]
+    pub fn limits(&self) -> Vec<String> {
+        let bytes = crate::report::text::bytes;
+        let all = [
+            (self.hosts > 1).then(|| format!("{} hosts", self.hosts)),
+            self.cpus.map(|cpus| format!("{cpus} processors")),
+            self.memory_bytes
+                .map(|size| format!("{} memory", bytes(size))),
+            self.shm_bytes
+                .map(|size| format!("{} shared memory", bytes(size))),
+            self.gpus.map(|gpus| match gpus {
+                Gpus::All(_) => "all GPUs".to_owned(),
+                Gpus::Count(count) => format!("{count} GPUs"),
+            }),
+            (self.network == Network::None).then(|| "no network".to_owned()),
+            self.user.as_ref().map(|user| format!("user {user}")),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     /// The interface by which the hosts reach each other: a single isolated host has but one.

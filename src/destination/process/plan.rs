@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{interpreter, requirements};
-use crate::config::raw::Destination;
 use crate::context::Context;
 use crate::destination::toolkit;
 use crate::error::{Error, ExitCode, Result};
@@ -57,8 +56,6 @@ const INHERITED_PREFIXES: &[&str] = &[
 pub struct ProcessPlan {
     /// Name of the destination in mlaction.toml.
     pub name: String,
-    /// Its kind.
-    pub kind: String,
     /// The Python environment.
     pub environment: PythonEnvironment,
     /// Seconds between SIGTERM and SIGKILL.
@@ -67,6 +64,21 @@ pub struct ProcessPlan {
     pub inherited: Vec<String>,
     /// Those of them that the config asks for.
     pub passed: Vec<String>,
+}
+
+/// What the config says of a process destination.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The interpreter: a name on `PATH`, or a path.
+    pub python: &'a str,
+    /// Time between SIGTERM and SIGKILL.
+    pub grace: &'a str,
+    /// Variables that jobs inherit, besides the usual.
+    pub pass_environment: &'a [String],
+    /// The requirements file.
+    pub requirements: Option<&'a str>,
 }
 
 /// A virtual environment made from the requirements, or the interpreter as it is.
@@ -141,18 +153,14 @@ impl ProcessPlan {
     ///
     /// # Errors
     /// No interpreter on `PATH`, or unreadable requirements.
-    pub fn new(
-        root: &Path,
-        name: &str,
-        settings: &Destination,
-        requirements: Option<&str>,
-        context: &Context,
-    ) -> Result<Self> {
-        let Destination::Process {
+    pub fn new(root: &Path, settings: &Settings<'_>, context: &Context) -> Result<Self> {
+        let Settings {
+            name,
             python,
             grace,
             pass_environment,
-        } = settings;
+            requirements,
+        } = *settings;
         let python = context.find_program(root, python).ok_or_else(|| {
             Error::new(ExitCode::Build, format!("there is no `{python}` on PATH")).hint(format!(
                 "install Python 3.10 or newer, or set `python` in [destinations.{name}]"
@@ -162,10 +170,9 @@ impl ProcessPlan {
             .map_err(|reason| Error::new(ExitCode::Config, reason))?;
         Ok(Self {
             name: name.to_owned(),
-            kind: "process".to_owned(),
             environment: PythonEnvironment::new(root, &python, requirements, context)?,
             grace_seconds: grace.as_secs().max(1),
-            passed: pass_environment.clone(),
+            passed: pass_environment.to_vec(),
             inherited: context
                 .env
                 .keys()

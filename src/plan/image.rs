@@ -1,0 +1,270 @@
+//! What the plan decides about the image: inputs, content address, registry. Files only.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::identity;
+use crate::config::raw::Image;
+use crate::context::{Context, Origin};
+use crate::data::known::Known;
+use crate::error::Result;
+use crate::image::address::{Address, Inputs, Source, address};
+use crate::image::context::Context as BuildContext;
+use crate::image::dockerfile::{Dockerfile, Mistake};
+use crate::image::{BuildRequest, Builder, SecretSource};
+use crate::registry::settings::{Registry, RegistryPlan};
+
+/// What the config says of the image.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    /// `[image]`
+    pub image: Image,
+    /// `[registry]`
+    pub registry: Option<Registry>,
+    /// The project's name.
+    pub project: &'a str,
+}
+
+/// The image of a run: how it is built, what it is called, where it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePlan {
+    /// `in-` and a hash over everything that decides the image, as far as files tell it.
+    pub tag: String,
+    /// The build.
+    pub build: BuildRequest,
+    /// Labels of the config: unlike those that name a commit, they are part of the tag.
+    pub labels: IndexMap<String, String>,
+    /// Which builder.
+    pub builder: Builder,
+    /// Where it is published.
+    pub registry: RegistryPlan,
+    /// Images that it is built from.
+    pub bases: Vec<Base>,
+    /// Number of files in the context.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// What may surprise.
+    pub warnings: Vec<String>,
+}
+
+/// An image that another one is built from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// As the Dockerfile names it, variables filled in.
+    pub reference: String,
+    /// Its digest, when the Dockerfile pins it.
+    pub digest: Option<String>,
+}
+
+/// The version of what the builders make of the same inputs.
+const FORMAT: &str = "docker v2, 1";
+
+impl ImagePlan {
+    /// Decides the image. Reading the context may take long: `known` tells how far it is.
+    ///
+    /// # Errors
+    /// Every mistake in the Dockerfile and the context that shows without an engine.
+    pub fn new(
+        root: &Path,
+        settings: Settings<'_>,
+        context: &Context,
+        known: &Known,
+    ) -> Result<Self> {
+        let Settings {
+            image,
+            registry,
+            project,
+        } = settings;
+        let Image {
+            dockerfile,
+            context: folder,
+            platform,
+            target,
+            build_args,
+            labels,
+            secrets,
+            network,
+            builder,
+            cache_from,
+            inline_cache,
+        } = image;
+        let (path, folder) = (root.join(&dockerfile), inside(root, &folder));
+        let files = BuildContext::open(&folder, &path)?;
+        let parsed = Dockerfile::parse(files.dockerfile())
+            .map_err(|mistakes| Mistake::error(&dockerfile, &mistakes))?;
+        let reads = parsed
+            .reads(&build_args, target.as_deref(), &platform)
+            .map_err(|mistakes| Mistake::error(&dockerfile, &mistakes))?;
+        let mut mistakes = reads.kept_out(&files);
+        mistakes.extend(reads.missing(&files)?);
+        if !mistakes.is_empty() {
+            mistakes.sort_by_key(|mistake| mistake.line);
+            return Err(Mistake::error(&dockerfile, &mistakes));
+        }
+        let bases: Vec<Base> = reads
+            .images
+            .iter()
+            .map(|image| Base::new(&image.reference))
+            .collect();
+        let mut all_labels = origin(root, context);
+        all_labels.extend(labels.clone());
+        let secrets = secrets
+            .into_iter()
+            .map(|(id, source)| match source {
+                SecretSource::File(path) => (id, SecretSource::File(root.join(path))),
+                env @ SecretSource::Env(_) => (id, env),
+            })
+            .collect();
+        let mut warnings: Vec<String> = reads
+            .remote
+            .iter()
+            .map(|remote| {
+                let (line, name) = (remote.line, &remote.name);
+                format!("line {line} of the Dockerfile fetches {name}: what it is then is not part of the tag")
+            })
+            .collect();
+        let kept_out = files.kept_out()?;
+        if !kept_out.is_empty() {
+            warnings.push(format!("kept out of the image: {}", kept_out.join(", ")));
+        }
+        let mut plan = Self {
+            build: BuildRequest {
+                context: folder,
+                dockerfile: path,
+                platform,
+                target,
+                build_args,
+                labels: all_labels,
+                network,
+                secrets,
+                cache_from,
+                inline_cache,
+                name: format!("mlaction/{}", project.to_lowercase()),
+            },
+            tag: String::new(),
+            labels,
+            builder,
+            registry: RegistryPlan::new(registry, project)?,
+            bases,
+            files: 0,
+            bytes: 0,
+            warnings,
+        };
+        let address = plan.address(&files, parsed.syntax(), known)?;
+        plan.tag = address.tag;
+        plan.files = address.files;
+        plan.bytes = address.bytes;
+        Ok(plan)
+    }
+
+    fn address(
+        &self,
+        files: &BuildContext,
+        syntax: Option<&str>,
+        known: &Known,
+    ) -> Result<Address> {
+        let build = &self.build;
+        let secrets: Vec<&str> = build.secrets.keys().map(String::as_str).collect();
+        let images: Vec<Source<'_>> = self.bases.iter().map(Base::source).collect();
+        let inputs = Inputs {
+            context: files,
+            build_args: &build.build_args,
+            target: build.target.as_deref(),
+            platform: &build.platform,
+            labels: &self.labels,
+            images: &images,
+            syntax: syntax.map(|reference| Source {
+                reference,
+                digest: None,
+            }),
+            network: build.network,
+            secrets: &secrets,
+            builder: FORMAT,
+        };
+        address(inputs, known)
+    }
+
+    /// Whether the files are still those that the plan saw.
+    ///
+    /// # Errors
+    /// They cannot be read any more.
+    pub fn is_current(&self, known: &Known) -> Result<bool> {
+        let files = BuildContext::open(&self.build.context, &self.build.dockerfile)?;
+        let Ok(parsed) = Dockerfile::parse(files.dockerfile()) else {
+            return Ok(false);
+        };
+        Ok(self.address(&files, parsed.syntax(), known)?.tag == self.tag)
+    }
+
+    /// The tag once the bases that the Dockerfile does not pin are known.
+    #[must_use]
+    pub fn tag_with(&self, bases: &[Base]) -> String {
+        if *bases == *self.bases {
+            return self.tag.clone();
+        }
+        let parts = bases.iter().map(|base| {
+            let digest = base.digest.as_deref().unwrap_or_default();
+            (base.reference.as_str(), digest)
+        });
+        let own = [("", self.tag.as_str())];
+        let hash = identity::combined(own.into_iter().chain(parts));
+        let digits = hash.trim_start_matches("b3:");
+        format!("in-{}", &digits[..40.min(digits.len())])
+    }
+
+    /// Permissions that publishing needs.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<String> {
+        let mut permissions =
+            vec!["a Docker Engine: who may use it is root on its machine".to_owned()];
+        permissions.extend(self.registry.permissions());
+        permissions
+    }
+}
+
+impl Base {
+    fn new(reference: &str) -> Self {
+        Self {
+            reference: reference.to_owned(),
+            digest: reference
+                .split_once('@')
+                .map(|(_, digest)| digest.to_owned()),
+        }
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source {
+            reference: &self.reference,
+            digest: self.digest.as_deref(),
+        }
+    }
+}
+
+/// A folder of the project, without `.` in its path.
+fn inside(root: &Path, folder: &str) -> PathBuf {
+    root.join(folder).components().collect()
+}
+
+/// Where the image comes from, by the names of the OCI image specification
+/// (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
+fn origin(root: &Path, context: &Context) -> IndexMap<String, String> {
+    let Some(git) = &context.git else {
+        return IndexMap::new();
+    };
+    let Origin { source, created } = Origin::read(root);
+    let dirty = if git.dirty { "-dirty" } else { "" };
+    let revision = Some(format!("{}{dirty}", git.commit));
+    [
+        ("source", source),
+        ("revision", revision),
+        ("created", created),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)))
+    .collect()
+}

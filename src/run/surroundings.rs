@@ -1,0 +1,142 @@
+//! What the jobs of a run need before they start: a Python environment, or an image in an engine.
+
+use std::time::Instant;
+
+use indexmap::IndexMap;
+
+use super::image::{self, Stage};
+use super::job;
+use super::measured::{Failure, Measured};
+use crate::config::duration;
+use crate::context::Context;
+use crate::destination::docker::DockerDestination;
+use crate::destination::place::{DestinationPlan, Place};
+use crate::destination::process::plan::ProcessPlan;
+use crate::destination::process::{ProcessDestination, environment};
+use crate::destination::watch::Interrupts;
+use crate::error::{Error, ExitCode, Result};
+use crate::plan::{Job, Plan};
+use crate::record::{self, Record};
+use crate::report::Status;
+use crate::talk::Talk;
+
+/// The surroundings of a run's jobs, ready.
+#[derive(Debug)]
+pub(super) enum Surroundings {
+    /// A Python environment on this machine.
+    Process,
+    /// An image that an engine has.
+    Docker(Stage),
+}
+
+impl Surroundings {
+    /// Makes them; without a result, the failure is noted in `measured`.
+    pub(super) async fn prepare(
+        plan: &Plan,
+        context: &Context,
+        record: &Record,
+        measured: &mut Measured,
+        interrupts: &mut Interrupts,
+        talk: &Talk,
+    ) -> Result<Option<Self>> {
+        let started = Instant::now();
+        let (name, made) = match &plan.destination {
+            DestinationPlan::Process(process) => {
+                job::take_code(plan, record)?;
+                if is_ready(process) {
+                    measured.environment = environment::describe(&process.environment);
+                    return Ok(Some(Self::Process));
+                }
+                let made = make_environment(plan, process, context, record, interrupts, talk);
+                ("environment", made.await.map(|()| Self::Process))
+            }
+            DestinationPlan::Docker(docker) => {
+                let made = image::ready(plan, docker, context, interrupts, talk);
+                ("image", made.await.map(Self::Docker))
+            }
+        };
+        measured.phase(name, started.elapsed());
+        match made {
+            Ok(surroundings) => {
+                measured.environment = surroundings.describe(plan);
+                Ok(Some(surroundings))
+            }
+            Err(error) if matches!(error.exit_code(), ExitCode::Build | ExitCode::Cancelled) => {
+                measured.failure = Some(Failure {
+                    status: match error.exit_code() {
+                        ExitCode::Build => Status::BuildFailed,
+                        _ => Status::Cancelled,
+                    },
+                    reason: error.to_string(),
+                    hint: error.advice().map(str::to_owned),
+                });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A place for one job.
+    pub(super) fn open(&self, plan: &Plan, job: &Job, record: &Record) -> Result<Place> {
+        match (self, &plan.destination) {
+            (Self::Process, DestinationPlan::Process(process)) => Ok(Place::Process(
+                ProcessDestination::new(&job::code_of(record), record.folder(), process),
+            )),
+            (Self::Docker(stage), DestinationPlan::Docker(docker)) => {
+                let platform = plan.image.as_ref().map(|image| &*image.build.platform);
+                let place = DockerDestination::new(
+                    stage.engine.docker(),
+                    &stage.made.image,
+                    platform,
+                    record.folder(),
+                    docker,
+                    &job.role,
+                );
+                Ok(Place::Docker(place))
+            }
+            _ => Err(Error::new(
+                ExitCode::Internal,
+                "the plan's destination is of another kind than what was made for it",
+            )),
+        }
+    }
+
+    /// What the report says of them.
+    fn describe(&self, plan: &Plan) -> IndexMap<String, String> {
+        match (self, &plan.destination) {
+            (Self::Process, DestinationPlan::Process(process)) => {
+                environment::describe(&process.environment)
+            }
+            (Self::Docker(stage), _) => IndexMap::from([
+                ("image".to_owned(), stage.made.image.to_string()),
+                ("tag".to_owned(), stage.made.tag.clone()),
+            ]),
+            _ => IndexMap::new(),
+        }
+    }
+}
+
+fn is_ready(process: &ProcessPlan) -> bool {
+    let folder = process.environment.folder.as_deref();
+    folder.is_none_or(environment::is_ready)
+}
+
+async fn make_environment(
+    plan: &Plan,
+    process: &ProcessPlan,
+    context: &Context,
+    record: &Record,
+    interrupts: &mut Interrupts,
+    talk: &Talk,
+) -> Result<()> {
+    let started = Instant::now();
+    let step = talk.step("environment");
+    let log = record.folder().join(record::LOG);
+    let environment = &process.environment;
+    let made = environment::ensure(&plan.root, environment, context, &log, interrupts, &step).await;
+    step.end(&match &made {
+        Ok(()) => format!("ready after {}", duration::display(started.elapsed())),
+        Err(error) => error.to_string(),
+    });
+    made
+}
