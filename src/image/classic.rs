@@ -1,1 +1,0 @@
-//! Builds by the classic builder, for engines without BuildKit: the context as a streamed tar.

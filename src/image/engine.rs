@@ -1,1 +1,0 @@
-//! The Docker Engine: where it listens, what it can do, how much space it has.
