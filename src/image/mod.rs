@@ -7,13 +7,16 @@
 //! ```
 
 pub mod address;
+pub mod build;
 pub mod buildkit;
 pub mod classic;
 pub mod context;
 pub mod dockerfile;
 pub mod engine;
+mod failure;
 pub mod ignore;
 pub mod progress;
+mod secrets;
 
 use std::path::PathBuf;
 
