@@ -1,5 +1,6 @@
 //! Registries: where images are published, and what is already there.
 
+mod credential_helper;
 pub mod credentials;
 pub mod ecr;
 pub mod engine_push;
