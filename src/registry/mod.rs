@@ -1,10 +1,14 @@
 //! Registries: where images are published, and what is already there.
 
+mod answers;
+mod challenge;
 mod credential_helper;
 pub mod credentials;
 pub mod ecr;
 pub mod engine_push;
 pub mod oci;
+pub mod reference;
+mod transport;
 
 use std::fmt;
 
