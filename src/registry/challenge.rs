@@ -127,7 +127,8 @@ pub(crate) fn query(fields: &[(&str, &str)]) -> String {
     fields.iter().map(encoded).collect::<Vec<_>>().join("&")
 }
 
-fn percent(text: &str) -> String {
+/// A text as a value in a query.
+pub(crate) fn percent(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

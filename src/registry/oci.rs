@@ -144,7 +144,11 @@ impl Client {
         }
     }
 
-    /// Reads a manifest whole; its digest is what its bytes are.
+    /// Reads a manifest with its bytes, of which its digest is made.
+    pub(crate) async fn read(&self, reference: &Reference) -> Result<Option<(Manifest, Bytes)>> {
+        self.body(&Asked::new(reference)).await
+    }
+
     async fn body(&self, asked: &Asked<'_>) -> Result<Option<(Manifest, Bytes)>> {
         let answer = self.ask(asked, Method::GET).await?;
         match answer.status {
