@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod build;
 mod context;
 mod init;
 mod logs;
@@ -12,7 +13,9 @@ mod metrics;
 mod offline;
 mod project;
 mod reference;
+mod registry;
 mod stopping;
+mod support;
 mod template;
 mod toolkit;
 mod train;
