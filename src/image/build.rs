@@ -161,14 +161,21 @@ impl<'a> Build<'a> {
             parts.next() == Some(&os) && parts.next().map(architecture) == Some(found.clone());
         match is_right {
             true => Ok(()),
-            false => Err(Error::new(
-                ExitCode::Build,
-                format!("the image is for {os}/{found}, not for {wanted}"),
-            )
-            .because("a base image is for that platform")
-            .hint(format!(
-                "name a base image for {wanted}; remove the one that the engine has with `docker rmi`"
-            ))),
+            false => Err(foreign(
+                self.request,
+                &format!("the image is for {os}/{found}"),
+            )),
         }
     }
+}
+
+/// A base image is for another platform.
+pub(super) fn foreign(request: &BuildRequest, why: &str) -> Error {
+    let wanted = &request.platform;
+    let message = format!("the image is not for {wanted}");
+    Error::new(ExitCode::Build, message)
+        .because(why)
+        .hint(format!(
+            "name a base image for {wanted}; remove the one that the engine has with `docker rmi`"
+        ))
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Network;
 use super::build::Build;
-use super::failure::Cause;
+use super::failure::{Cause, instructions};
 use super::progress::{BuildEvent, Splitter, one_line};
 use crate::error::{Error, ExitCode, Result};
 
@@ -356,58 +356,11 @@ impl Log {
         let cause = Cause {
             line: step
                 .as_deref()
-                .and_then(|step| line_of(build.context.dockerfile(), step)),
+                .and_then(|step| instructions::line_of(build.context.dockerfile(), step)),
             step,
             tail: self.tail.drain(..).collect(),
             message,
         };
         cause.error(build)
-    }
-}
-
-/// The line of the Dockerfile of a step by its name, `[2/3] RUN …`: the builder counts all
-/// instructions but tells no lines. The words decide, as variables are not replaced in them.
-fn line_of(dockerfile: &[u8], step: &str) -> Option<u32> {
-    let (place, instruction) = step.strip_prefix('[')?.split_once("] ")?;
-    let number: usize = place.split('/').next()?.parse().ok()?;
-    let words = |text: &str| -> String { text.split_whitespace().collect::<Vec<_>>().join(" ") };
-    let wanted = words(instruction);
-    let text = String::from_utf8_lossy(dockerfile);
-    let mut lines = (1..).zip(text.lines());
-    let mut found = None;
-    let mut count = 0;
-    while let Some((line, text)) = lines.next() {
-        let mut whole = text.trim().to_owned();
-        if whole.is_empty() || whole.starts_with('#') {
-            continue;
-        }
-        count += 1;
-        while whole.ends_with('\\') {
-            whole.pop();
-            match lines.next() {
-                Some((_, more)) if more.trim_start().starts_with('#') => whole.push('\\'),
-                Some((_, more)) => whole.push_str(&format!(" {}", more.trim())),
-                None => break,
-            }
-        }
-        let is_same = words(&whole).eq_ignore_ascii_case(&wanted);
-        if is_same && (found.is_none() || count <= number) {
-            found = Some(line);
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_is_found_in_the_dockerfile() {
-        let text = b"ARG A=1\nFROM scratch\n\n# RUN x\nRUN  x \\\n  # why\n  && y\nRUN z\nRUN z\n";
-        assert_eq!(line_of(text, "[3/5] RUN x   && y"), Some(5));
-        assert_eq!(line_of(text, "[4/5] RUN z"), Some(8));
-        assert_eq!(line_of(text, "[5/5] RUN z"), Some(9));
-        assert_eq!(line_of(text, "[9/9] RUN other"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Why a build failed, in words: the step, its line, its last words, and what to do now.
 
+pub(super) mod instructions;
+
 use super::build::Build;
 use crate::error::{Error, ExitCode};
 
@@ -28,7 +30,7 @@ impl Cause {
             message,
         } = self;
         let dockerfile = build.request.dockerfile.display();
-        let instruction = line.and_then(|line| instruction(build.context.dockerfile(), line));
+        let instruction = line.and_then(|line| instructions::at(build.context.dockerfile(), line));
         let quote = instruction.or(step).map(|text| shortened(&text));
         let what = match (line, quote) {
             (Some(line), Some(quote)) => format!("{dockerfile}, line {line}: {quote} failed"),
@@ -53,25 +55,6 @@ impl Cause {
             None => error,
         }
     }
-}
-
-/// The instruction that begins at a line, on one line.
-fn instruction(dockerfile: &[u8], line: u32) -> Option<String> {
-    let text = String::from_utf8_lossy(dockerfile);
-    let mut parts = Vec::new();
-    for line in text
-        .lines()
-        .skip(usize::try_from(line).ok()?.checked_sub(1)?)
-    {
-        let trimmed = line.trim();
-        let part = trimmed.strip_suffix('\\');
-        parts.push(part.unwrap_or(trimmed).trim().to_owned());
-        if part.is_none() {
-            break;
-        }
-    }
-    let joined = parts.join(" ");
-    (!joined.trim().is_empty()).then(|| joined.trim().to_owned())
 }
 
 fn shortened(text: &str) -> String {
@@ -151,15 +134,6 @@ fn hint(message: &str, tail: &[String], build: &Build<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_instruction_is_quoted_whole() {
-        let text = b"FROM a\nRUN one \\\n  && two\nCMD x\n";
-        assert_eq!(instruction(text, 2).as_deref(), Some("RUN one && two"));
-        assert_eq!(instruction(text, 4).as_deref(), Some("CMD x"));
-        assert_eq!(instruction(text, 0), None);
-        assert_eq!(instruction(text, 9), None);
-    }
 
     #[test]
     fn exit_codes_are_found_in_every_wording() {

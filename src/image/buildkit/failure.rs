@@ -6,7 +6,7 @@ use serde_json::Value;
 use tonic::{Code, Status};
 
 use super::super::build::Build;
-use super::super::failure::Cause;
+use super::super::failure::{Cause, instructions};
 use super::super::progress::one_line;
 use super::status::Tracker;
 use crate::error::Error;
@@ -32,9 +32,12 @@ pub(super) fn error(status: &Status, tracker: &Tracker, build: &Build<'_>) -> Er
     let tail = failed
         .as_ref()
         .map(|failed| failed.tail.iter().cloned().collect());
+    let step = failed.map(|failed| failed.name.to_owned());
+    // 20.10 sends no details.
+    let by_name = || instructions::line_of(build.context.dockerfile(), step.as_deref()?);
     let cause = Cause {
-        line: details.line,
-        step: failed.map(|failed| failed.name.to_owned()),
+        line: details.line.or_else(by_name),
+        step,
         tail: tail.unwrap_or_default(),
         message,
     };

@@ -173,7 +173,10 @@ impl<'a> BuildKit<'a> {
             events(BuildEvent::Transfer { bytes, files });
         }
         match solved {
-            Some((Ok(response), _)) => image_id(response.into_inner()),
+            Some((Ok(response), _)) => match tracker.foreign() {
+                Some(why) => Err(super::build::foreign(build.request, why)),
+                None => image_id(response.into_inner()),
+            },
             Some((Err(status), _)) => Err(failure::error(&status, &tracker, build)),
             None => Err(gone("it did not answer")),
         }

@@ -14,11 +14,17 @@ const TAIL: usize = 25;
 /// Most steps of a build that are told apart.
 const MOST_STEPS: usize = 100_000;
 
+/// The rule that looks at the platforms of base images:
+/// <https://docs.docker.com/reference/build-checks/invalid-base-image-platform/>.
+const FOREIGN: &str = "InvalidBaseImagePlatform";
+
 pub(super) struct Tracker {
     steps: HashMap<String, Step>,
     /// In the order in which they failed.
     failed: Vec<String>,
     hidden: Hidden,
+    /// A base image that is for another platform than the one that was asked for.
+    foreign: Option<String>,
 }
 
 #[derive(Default)]
@@ -44,6 +50,7 @@ impl Tracker {
             steps: HashMap::new(),
             failed: Vec::new(),
             hidden: secrets.hidden(),
+            foreign: None,
         }
     }
 
@@ -82,7 +89,13 @@ impl Tracker {
             self.ended(vertex, events);
         }
         for warning in warnings {
-            events(warn(&warning));
+            let event = warn(&warning);
+            if let BuildEvent::Warning { text, .. } = &event
+                && let Some(text) = text.strip_prefix(FOREIGN)
+            {
+                self.foreign = Some(text.trim_start_matches([':', ' ']).to_owned());
+            }
+            events(event);
         }
     }
 
@@ -108,6 +121,12 @@ impl Tracker {
             name: &step.name,
             tail: &step.tail,
         })
+    }
+
+    /// What is said of a base image that is for another platform. BuildKit labels the image with the
+    /// platform that was asked for, whatever is in it.
+    pub(super) fn foreign(&self) -> Option<&str> {
+        self.foreign.as_deref()
     }
 
     /// Text without the values of secrets.

@@ -283,15 +283,17 @@ impl Transfer {
                 let Kind::File { size } = entry.kind else {
                     return Ok(());
                 };
-                self.send_bytes(number, size, reader, &entry.name)?;
-                self.files.meter.add_file();
+                let meter = &self.files.meter;
+                let count = |bytes| meter.add_bytes(bytes);
+                self.send_bytes(number, size, reader, &entry.name, count)?;
+                meter.add_file();
                 Ok(())
             }
             Source::Memory(place) => {
                 let Some((name, bytes)) = self.files.memory.get(*place) else {
                     return Ok(());
                 };
-                self.send_bytes(number, bytes.len() as u64, bytes.as_slice(), name)
+                self.send_bytes(number, bytes.len() as u64, bytes.as_slice(), name, |_| ())
             }
         }
     }
@@ -302,6 +304,7 @@ impl Transfer {
         size: u64,
         mut reader: impl Read,
         name: &str,
+        sent: impl Fn(usize),
     ) -> Result<(), Stop> {
         let mut left = size;
         while left > 0 {
@@ -311,7 +314,7 @@ impl Transfer {
                 .read_exact(&mut data)
                 .map_err(|error| Stop::Failed(unread(name, error)))?;
             left -= most as u64;
-            self.files.meter.add_bytes(most);
+            sent(most);
             self.put(Packet {
                 id: number,
                 data,
