@@ -7,14 +7,16 @@
 //! ```
 
 pub mod address;
-pub mod bases;
+pub mod build;
 pub mod buildkit;
 pub mod classic;
 pub mod context;
 pub mod dockerfile;
 pub mod engine;
+mod failure;
 pub mod ignore;
 pub mod progress;
+mod secrets;
 
 use std::path::PathBuf;
 
@@ -47,21 +49,6 @@ pub struct BuildRequest {
     pub inline_cache: bool,
     /// The name that the image gets in the engine: `REPOSITORY:in-HASH`.
     pub name: String,
-}
-
-/// Which builder of the engine builds.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Builder {
-    /// BuildKit where the engine has it, else the classic builder.
-    #[default]
-    Auto,
-    /// BuildKit.
-    Buildkit,
-    /// The classic builder.
-    Classic,
 }
 
 /// What the steps of a build may reach.

@@ -1,1 +1,335 @@
 //! Pushes an image from an engine, with progress, repetition and proof.
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::credentials::Login;
+use super::oci::{Client, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX};
+use super::push_refusal::Refusal;
+use super::push_stream::{Account, Amount, events};
+use super::reference::{Reference, Repository};
+use super::transport::{pause, seed};
+use super::{Manifest, publish_error};
+use crate::error::{Error, ExitCode, Result};
+use crate::image::BuiltImage;
+
+/// How often a push is begun at most. The engine itself repeats each layer five times.
+const ATTEMPTS: u32 = 5;
+
+/// No new attempt begins after this.
+const WHOLE: Duration = Duration::from_secs(2 * 3600);
+
+/// An engine that says nothing for so long hangs: it tells every half megabyte otherwise, and a
+/// registry may need minutes to take over a layer of gigabytes.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What a push is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushProgress {
+    /// Layers move.
+    Moving(Amount),
+    /// The registry went away; the push begins again after a pause. Layers that are there stay.
+    Again {
+        /// The attempt that begins, from 2.
+        attempt: u32,
+        /// Time until then.
+        pause: Duration,
+        /// The engine's words.
+        because: String,
+    },
+}
+
+/// What a push did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The manifest that the registry has now: read from it, and hashed here.
+    pub manifest: Manifest,
+    /// Compressed bytes of the layers that were sent. Layers that were there count nothing, nor do
+    /// the parts of layers that were lost in interrupted attempts.
+    pub sent: u64,
+    /// Layers that were sent.
+    pub pushed: usize,
+    /// Layers of the image.
+    pub layers: usize,
+    /// How many attempts it took.
+    pub attempts: u32,
+}
+
+/// Gives a login for each attempt, so that a token can be fresh.
+#[expect(
+    async_fn_in_trait,
+    reason = "the crate is the only user, on a single-threaded runtime"
+)]
+pub trait Logins {
+    /// A login that is good for a while; nothing for registries without.
+    async fn login(&self) -> Result<Option<Login>>;
+}
+
+/// What the pushed image must be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// `os/architecture[/variant]`.
+    pub platform: &'a str,
+    /// Whether Docker's own manifest is wanted and no other, as SageMaker does.
+    pub docker_types: bool,
+}
+
+/// Pushes an image under a tag and reads back what the registry has there.
+///
+/// The name that the push needs in the engine is removed afterwards, unless it was there before.
+///
+/// # Errors
+/// The registry's refusal in words ([`Refusal`]); an engine that hangs or fails; a registry that
+/// has something else under the tag afterwards; a manifest of an unwanted type.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing that only the caller knows"
+)]
+pub async fn push(
+    docker: &Docker,
+    client: &Client,
+    built: &BuiltImage,
+    repository: &Repository,
+    tag: &str,
+    wanted: Wanted<'_>,
+    logins: &impl Logins,
+    progress: &mut dyn FnMut(PushProgress),
+) -> Result<Pushed> {
+    let target = repository.tagged(tag).map_err(publish_error)?;
+    // A registry may need minutes before the first word.
+    let docker = docker.clone().with_timeout(SILENCE);
+    let name = ExtraName::give(&docker, built, &target).await?;
+    let result = attempts(&docker, &target, wanted, logins, progress).await;
+    name.take_back(&docker).await;
+    let (account, attempts) = result?;
+    proven(&docker, client, built, &target, wanted, &account, attempts).await
+}
+
+async fn attempts(
+    docker: &Docker,
+    target: &Reference,
+    wanted: Wanted<'_>,
+    logins: &impl Logins,
+    progress: &mut dyn FnMut(PushProgress),
+) -> Result<(Account, u32)> {
+    let (deadline, seed) = (Instant::now() + WHOLE, seed());
+    let mut sent_before = Account::default();
+    let mut attempt = 1;
+    loop {
+        let login = logins.login().await?;
+        let (account, result) = once(docker, target, wanted, login.as_ref(), progress).await;
+        sent_before.add(&account);
+        let said = match result {
+            Ok(()) => {
+                sent_before.digest = account.digest;
+                return Ok((sent_before, attempt));
+            }
+            Err(EngineError::DockerStreamError { error }) => error,
+            Err(EngineError::DockerResponseServerError { message, .. }) => message,
+            Err(cause) => {
+                return Err(publish_error("the engine broke off the push")
+                    .because(cause)
+                    .hint("look at the engine's logs (`journalctl -u docker`)"));
+            }
+        };
+        let kind = Refusal::read(&said);
+        if !kind.is_passing() || attempt == ATTEMPTS || Instant::now() > deadline {
+            return Err(kind.error(&said, target.repository(), login.as_ref()));
+        }
+        let pause = pause(attempt, seed);
+        attempt += 1;
+        progress(PushProgress::Again {
+            attempt,
+            pause,
+            because: crate::report::text::line(&said, 200),
+        });
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// One attempt: what it did, and how it ended.
+async fn once(
+    docker: &Docker,
+    target: &Reference,
+    wanted: Wanted<'_>,
+    login: Option<&Login>,
+    progress: &mut dyn FnMut(PushProgress),
+) -> (Account, std::result::Result<(), EngineError>) {
+    let mut account = Account::default();
+    let tag = target.tag().unwrap_or_default();
+    let platform = Some(wanted.platform);
+    let mut events = std::pin::pin!(events(docker, target.repository(), tag, platform, login));
+    loop {
+        let event = match tokio::time::timeout(SILENCE, events.next()).await {
+            Ok(None) => return (account, Ok(())),
+            Ok(Some(Ok(event))) => event,
+            Ok(Some(Err(cause))) => return (account, Err(cause)),
+            Err(_) => return (account, Err(EngineError::RequestTimeoutError)),
+        };
+        if account.take(&event) {
+            progress(PushProgress::Moving(account.amount()));
+        }
+    }
+}
+
+/// A manifest, as far as the proof needs it.
+#[derive(Deserialize)]
+struct Content {
+    #[serde(default)]
+    layers: Vec<Blob>,
+}
+
+#[derive(Deserialize)]
+struct Blob {
+    size: u64,
+}
+
+/// Reads what the registry has under the tag, and holds it against what the engine said.
+async fn proven(
+    docker: &Docker,
+    client: &Client,
+    built: &BuiltImage,
+    target: &Reference,
+    wanted: Wanted<'_>,
+    account: &Account,
+    attempts: u32,
+) -> Result<Pushed> {
+    let host = target.repository().host();
+    let Some((manifest, body)) = client.read(target).await? else {
+        return Err(publish_error(format!(
+            "`{target}` was pushed, and `{host}` does not have it"
+        ))
+        .hint("its storage lost it, or something deletes tags there: look at its logs"));
+    };
+    if let Some(said) = &account.digest
+        && *said != manifest.digest
+        && !super::is_content_address(target.tag().unwrap_or_default())
+    {
+        return Err(publish_error(format!("`{target}` is not what was pushed"))
+            .because(format!(
+                "the engine pushed `{said}`, `{host}` has `{}`",
+                manifest.digest
+            ))
+            .hint(
+                "somebody pushed the same tag meanwhile: give each its own, or wait for the other",
+            ));
+    }
+    check_type(target, &manifest, wanted)?;
+    let content: Content = serde_json::from_slice(&body).map_err(|_| {
+        publish_error(format!(
+            "`{host}` gave a manifest of `{target}` that is none"
+        ))
+    })?;
+    let image = docker.inspect_image(&built.id).await.ok();
+    let layers = image
+        .and_then(|image| image.root_fs?.layers)
+        .unwrap_or_default();
+    let was_sent = |(layer, _): &(&String, &Blob)| account.was_pushed(layer);
+    let sent: Vec<u64> = layers
+        .iter()
+        .zip(&content.layers)
+        .filter(was_sent)
+        .map(|(_, blob)| blob.size)
+        .collect();
+    Ok(Pushed {
+        manifest,
+        sent: sent.iter().sum(),
+        pushed: sent.len(),
+        layers: content.layers.len(),
+        attempts,
+    })
+}
+
+fn check_type(target: &Reference, manifest: &Manifest, wanted: Wanted<'_>) -> Result<()> {
+    let media_type = manifest.media_type.as_str();
+    let cause = match media_type {
+        DOCKER_LIST | OCI_INDEX => format!(
+            "it is a list of images (`{media_type}`), not the one for `{}`",
+            wanted.platform
+        ),
+        DOCKER_MANIFEST => return Ok(()),
+        _ if !wanted.docker_types => return Ok(()),
+        media_type => {
+            format!("its manifest is `{media_type}`, and SageMaker takes Docker's own only")
+        }
+    };
+    Err(publish_error(format!("`{target}` has an unwanted form"))
+        .because(cause)
+        .hint("build with BuildKit and without attestations, which `mlaction` asks for; an engine with the containerd image store makes other forms by its classic builder"))
+}
+
+/// The name under which an image is pushed, given to it for the time of the push.
+struct ExtraName {
+    name: String,
+    repository: String,
+    tag: String,
+    before: Before,
+}
+
+/// What the name meant before.
+enum Before {
+    Nothing,
+    TheSame,
+    Another(String),
+}
+
+impl ExtraName {
+    async fn give(docker: &Docker, built: &BuiltImage, target: &Reference) -> Result<Self> {
+        let name = target.to_string();
+        let before = match docker.inspect_image(&name).await {
+            Ok(image) => match image.id {
+                Some(id) if id != built.id => Before::Another(id),
+                _ => Before::TheSame,
+            },
+            Err(_) => Before::Nothing,
+        };
+        let given = Self {
+            name,
+            repository: target.repository().to_string(),
+            tag: target.tag().unwrap_or_default().to_owned(),
+            before,
+        };
+        match given.before {
+            Before::TheSame => Ok(given),
+            _ => given.point_to(docker, &built.id).await.map(|()| given),
+        }
+    }
+
+    async fn point_to(&self, docker: &Docker, id: &str) -> Result<()> {
+        let options = TagImageOptionsBuilder::new()
+            .repo(&self.repository)
+            .tag(&self.tag)
+            .build();
+        docker.tag_image(id, Some(options)).await.map_err(|cause| {
+            Error::new(
+                ExitCode::Publish,
+                format!("cannot name the image `{}`", self.name),
+            )
+            .because(cause)
+            .hint("something removed it meanwhile (`docker image prune`?): run again")
+        })
+    }
+
+    /// Makes the name what it was. A failure costs a name that is left over, not the push.
+    async fn take_back(self, docker: &Docker) {
+        match &self.before {
+            Before::TheSame => {}
+            Before::Another(id) => {
+                let _ = self.point_to(docker, id).await;
+            }
+            Before::Nothing => {
+                let options = RemoveImageOptions {
+                    noprune: true,
+                    ..RemoveImageOptions::default()
+                };
+                let _ = docker.remove_image(&self.name, Some(options), None).await;
+            }
+        }
+    }
+}

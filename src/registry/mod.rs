@@ -1,11 +1,16 @@
 //! Registries: where images are published, and what is already there.
 
+mod answers;
+mod challenge;
+mod credential_helper;
 pub mod credentials;
 pub mod ecr;
 pub mod engine_push;
-pub mod local;
 pub mod oci;
-pub mod settings;
+pub mod push_refusal;
+pub mod push_stream;
+pub mod reference;
+mod transport;
 
 use std::fmt;
 
@@ -49,4 +54,10 @@ pub struct Manifest {
 /// An error of publishing.
 pub(crate) fn publish_error(message: impl Into<String>) -> Error {
     Error::new(ExitCode::Publish, message)
+}
+
+/// Whether a tag is a content address (`in-` and a hash): whoever pushes it pushes the same.
+pub(crate) fn is_content_address(tag: &str) -> bool {
+    let hex = tag.strip_prefix("in-").unwrap_or_default();
+    hex.len() >= 16 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

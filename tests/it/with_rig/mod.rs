@@ -1,5 +1,8 @@
 //! Tests that need the rig (`tests/rig/up`): Docker Engines, a registry, their programs.
 
+mod build;
 mod containers;
 mod context;
 mod images;
+mod registry;
+mod support;

@@ -1,0 +1,181 @@
+//! The build itself: which builder, what it may see, and whether the image is the one that was
+//! asked for.
+
+use std::collections::BTreeMap;
+
+use super::buildkit::{self, BuildKit, Way};
+use super::classic;
+use super::context::Context;
+use super::engine::{Engine, Need, architecture};
+use super::progress::BuildEvent;
+use super::secrets::Secrets;
+use super::{BuildRequest, BuiltImage};
+use crate::error::{Error, ExitCode, Result};
+use crate::registry::credentials::Credentials;
+
+/// What builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Builder {
+    /// `BuildKit` where the engine has it, else the classic builder.
+    #[default]
+    Auto,
+    /// `BuildKit`.
+    BuildKit,
+    /// The classic builder.
+    Classic,
+}
+
+/// A build and everything that it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Build<'a> {
+    /// Where it is built.
+    pub engine: &'a Engine,
+    /// What is built.
+    pub request: &'a BuildRequest,
+    /// Its files and its Dockerfile.
+    pub context: &'a Context,
+    /// For registries of base images and caches.
+    pub credentials: &'a Credentials,
+    /// Where secrets of [`super::SecretSource::Env`] come from; nothing else of it is used.
+    pub env: &'a BTreeMap<String, String>,
+    /// What builds.
+    pub builder: Builder,
+    /// Whether results of earlier builds are left unused.
+    pub no_cache: bool,
+    /// Space that the build needs, where it is known. See [`Engine::check_space`].
+    pub need: Option<Need>,
+    /// How gRPC gets to the engine; none for what the engine has.
+    pub way: Option<Way>,
+}
+
+impl<'a> Build<'a> {
+    /// A build with the usual settings.
+    #[must_use]
+    pub fn new(
+        engine: &'a Engine,
+        request: &'a BuildRequest,
+        context: &'a Context,
+        credentials: &'a Credentials,
+        env: &'a BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            engine,
+            request,
+            context,
+            credentials,
+            env,
+            builder: Builder::default(),
+            no_cache: false,
+            need: None,
+            way: None,
+        }
+    }
+
+    /// Builds the image. Dropping the future cancels the build in the engine as well.
+    ///
+    /// # Errors
+    /// A secret is missing, the disk is too small, a step failed, a file changed while it was read,
+    /// the engine is gone, or the image is for another platform.
+    pub async fn run(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<BuiltImage> {
+        self.check_arguments()?;
+        let secrets = Secrets::read(&self.request.secrets, self.env)?;
+        let id = match self.builder {
+            Builder::Classic => self.classic(events).await?,
+            Builder::BuildKit | Builder::Auto => match BuildKit::open(self, secrets).await {
+                Ok(buildkit) => self.buildkit(buildkit, events).await?,
+                Err(refused) if self.builder == Builder::Auto && buildkit::is_absent(&refused) => {
+                    self.classic(events).await?
+                }
+                Err(refused) => {
+                    let error = Error::new(ExitCode::Build, "cannot use the engine's BuildKit");
+                    return Err(error.because(refused).hint(
+                        "choose the classic builder if the engine has no BuildKit (Podman has none)",
+                    ));
+                }
+            },
+        };
+        self.check_image(&id).await?;
+        Ok(BuiltImage {
+            name: self.request.name.clone(),
+            id,
+        })
+    }
+
+    async fn buildkit(
+        &self,
+        mut buildkit: BuildKit<'_>,
+        events: &mut (dyn FnMut(BuildEvent) + Send),
+    ) -> Result<String> {
+        if let Some(need) = self.need
+            && self.engine.check_space(need).is_err()
+        {
+            // What is there already is asked for only when it decides: engines count slowly.
+            let kept = need.kept.max(buildkit.kept().await);
+            self.engine.check_space(Need { kept, ..need })?;
+        }
+        buildkit.build(events).await
+    }
+
+    async fn classic(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<String> {
+        if let Some(need) = self.need {
+            self.engine.check_space(need)?;
+        }
+        classic::build(self, events).await
+    }
+
+    /// Build arguments are in the image's history for everybody to read.
+    fn check_arguments(&self) -> Result<()> {
+        let names = self.request.build_args.keys();
+        let aws: Vec<&str> = names
+            .map(String::as_str)
+            .filter(|name| name.starts_with("AWS_"))
+            .collect();
+        match aws.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ExitCode::Config,
+                format!("{} cannot be a build argument", aws.join(", ")),
+            )
+            .because("build arguments stay in the image, and so would the credentials")
+            .hint("use a build secret: `RUN --mount=type=secret,id=NAME,env=NAME …`")),
+        }
+    }
+
+    /// Whether the engine has the image, for the platform that was asked for.
+    async fn check_image(&self, id: &str) -> Result<()> {
+        let wanted = &self.request.platform;
+        let inspected = self
+            .engine
+            .docker()
+            .inspect_image(id)
+            .await
+            .map_err(|error| {
+                let error = Error::new(ExitCode::Build, format!("the engine lost the image {id}"))
+                    .because(error);
+                error.hint("was it removed meanwhile? Build again")
+            })?;
+        let os = inspected.os.unwrap_or_default();
+        let found = architecture(&inspected.architecture.unwrap_or_default());
+        let mut parts = wanted.split('/');
+        let is_right =
+            parts.next() == Some(&os) && parts.next().map(architecture) == Some(found.clone());
+        match is_right {
+            true => Ok(()),
+            false => Err(foreign(
+                self.request,
+                &format!("the image is for {os}/{found}"),
+            )),
+        }
+    }
+}
+
+/// A base image is for another platform.
+pub(super) fn foreign(request: &BuildRequest, why: &str) -> Error {
+    let wanted = &request.platform;
+    let message = format!("the image is not for {wanted}");
+    Error::new(ExitCode::Build, message)
+        .because(why)
+        .hint(format!(
+            "name a base image for {wanted}; remove the one that the engine has with `docker rmi`"
+        ))
+}

@@ -1,0 +1,75 @@
+//! Images of random bytes in the real engine.
+
+use bollard::Docker;
+use bollard::query_parameters::{BuildImageOptionsBuilder, RemoveImageOptionsBuilder};
+use futures_util::StreamExt as _;
+use mlaction::image::BuiltImage;
+
+/// An engine, and the images that a test made in it; they are removed when it ends.
+pub(crate) struct Engine {
+    pub(crate) docker: Docker,
+    prefix: String,
+}
+
+impl Engine {
+    /// The engine of this machine. A test that needs it fails where there is none.
+    pub(crate) async fn connect(test: &str) -> Self {
+        let docker = Docker::connect_with_defaults().unwrap();
+        let docker = docker.negotiate_version().await;
+        let docker = docker.expect("this test needs a Docker Engine, and none answers");
+        Self {
+            docker,
+            prefix: format!("registry-{test}-{}", std::process::id()),
+        }
+    }
+
+    /// Builds `FROM scratch` with one layer per given size, of bytes that cannot be compressed.
+    pub(crate) async fn image(&self, name: &str, sizes: &[usize]) -> BuiltImage {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut add = |path: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, path, bytes).unwrap();
+        };
+        let mut dockerfile = "FROM scratch\n".to_owned();
+        for (index, size) in sizes.iter().enumerate() {
+            let mut bytes = vec![0; *size];
+            random(&mut bytes);
+            add(&format!("{index}.bin"), &bytes);
+            dockerfile.push_str(&format!("COPY {index}.bin /{index}.bin\n"));
+        }
+        add("Dockerfile", dockerfile.as_bytes());
+        let tag = format!("{}-{name}:built", self.prefix);
+        let options = BuildImageOptionsBuilder::new().t(&tag).rm(true).build();
+        let body = bollard::body_full(archive.into_inner().unwrap().into());
+        let mut events = self.docker.build_image(options, None, Some(body));
+        while let Some(event) = events.next().await {
+            event.unwrap();
+        }
+        let id = self.docker.inspect_image(&tag).await.unwrap().id.unwrap();
+        BuiltImage { name: tag, id }
+    }
+
+    /// Removes an image and its names.
+    pub(crate) async fn remove(&self, image: &BuiltImage) {
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        self.docker
+            .remove_image(&image.id, Some(options), None)
+            .await
+            .unwrap();
+    }
+
+    /// The names that an image has.
+    pub(crate) async fn names(&self, image: &BuiltImage) -> Vec<String> {
+        let image = self.docker.inspect_image(&image.id).await.unwrap();
+        image.repo_tags.unwrap_or_default()
+    }
+}
+
+/// Fills with bytes that do not repeat and cannot be compressed.
+fn random(bytes: &mut [u8]) {
+    use std::io::Read as _;
+    let mut source = std::fs::File::open("/dev/urandom").unwrap();
+    source.read_exact(bytes).unwrap();
+}
