@@ -12,6 +12,7 @@
 //! baseline, and become one [`report::Report`] with several faces.
 
 pub mod atomic;
+pub mod aws;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -67,8 +67,9 @@ pub struct Pushed {
     reason = "the crate is the only user, on a single-threaded runtime"
 )]
 pub trait Logins {
-    /// A login that is good for a while; nothing for registries without.
-    async fn login(&self) -> Result<Option<Login>>;
+    /// A login that is good for a while; nothing for registries without. `is_fresh` asks for a new
+    /// one: the last was refused as expired.
+    async fn login(&self, is_fresh: bool) -> Result<Option<Login>>;
 }
 
 /// What the pushed image must be.
@@ -121,8 +122,9 @@ async fn attempts(
     let (deadline, seed) = (Instant::now() + WHOLE, seed());
     let mut sent_before = Account::default();
     let mut attempt = 1;
+    let mut is_expired = false;
     loop {
-        let login = logins.login().await?;
+        let login = logins.login(is_expired).await?;
         let (account, result) = once(docker, target, wanted, login.as_ref(), progress).await;
         sent_before.add(&account);
         let said = match result {
@@ -142,6 +144,7 @@ async fn attempts(
         if !kind.is_passing() || attempt == ATTEMPTS || Instant::now() > deadline {
             return Err(kind.error(&said, target.repository(), login.as_ref()));
         }
+        is_expired = kind == Refusal::Expired;
         let pause = pause(attempt, seed);
         attempt += 1;
         progress(PushProgress::Again {

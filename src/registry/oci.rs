@@ -159,10 +159,8 @@ impl Client {
         let Some(media_type) = media_type(&answer.headers) else {
             return Err(asked.refused(&answer));
         };
-        let hash: [u8; 32] = Sha256::digest(&answer.body).into();
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let manifest = Manifest {
-            digest: format!("sha256:{hex}"),
+            digest: format!("sha256:{}", super::hex(&Sha256::digest(&answer.body))),
             media_type,
             size: answer.body.len() as u64,
         };

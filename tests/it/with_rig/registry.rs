@@ -21,7 +21,7 @@ const WANTED: Wanted<'_> = Wanted {
 struct Fixed(Option<Login>);
 
 impl Logins for Fixed {
-    async fn login(&self) -> mlaction::error::Result<Option<Login>> {
+    async fn login(&self, _is_fresh: bool) -> mlaction::error::Result<Option<Login>> {
         Ok(self.0.clone())
     }
 }
@@ -30,7 +30,7 @@ impl Logins for Fixed {
 struct Right;
 
 impl Logins for Right {
-    async fn login(&self) -> mlaction::error::Result<Option<Login>> {
+    async fn login(&self, _is_fresh: bool) -> mlaction::error::Result<Option<Login>> {
         Ok(Some(Registry::login()))
     }
 }
