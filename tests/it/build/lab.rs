@@ -138,11 +138,11 @@ impl Lab {
 
     /// Bytes and files of the context that were sent.
     pub(super) fn sent(&self) -> (u64, u64) {
-        let sent = self.events.iter().filter_map(|event| match event {
+        let mut sent = self.events.iter().filter_map(|event| match event {
             BuildEvent::Transfer { bytes, files } => Some((*bytes, *files)),
             _ => None,
         });
-        sent.last().unwrap_or_default()
+        sent.next_back().unwrap_or_default()
     }
 
     pub(super) fn log(&self) -> Vec<&str> {
