@@ -50,7 +50,7 @@ pub(super) fn run(root: &Path, action: ImageAction, talk: &Talk) -> Result<u8> {
     };
     let mut plan = ImagePlan::new(root, settings, &context, &known)?;
     if !is_push {
-        plan.registry = RegistryPlan::Local;
+        plan.registry = RegistryPlan::Local {};
     }
     if dry_run {
         return print(&match json {

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::destination::docker::settings::DockerSettings;
-use crate::image::{Builder, Network, SecretSource};
+use crate::image::build::Builder;
+use crate::image::{Network, SecretSource};
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;

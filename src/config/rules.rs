@@ -11,6 +11,7 @@ use super::places::Places;
 use super::problem::{Problem, did_you_mean, one_of};
 use super::raw::{Destination, RawConfig, Training};
 use crate::metrics::log::LogMetrics;
+use crate::registry::settings;
 
 /// SageMaker's limits on hyperparameters: entries, key length and value length in characters
 /// (service model of `CreateTrainingJob`).
@@ -135,10 +136,10 @@ impl<'a> Rules<'a> {
                 self.exists(&["image", key], path);
             }
         }
-        if let Some(registry) = &raw.registry {
-            for (key, mistake) in registry.mistakes(&raw.project.name) {
-                self.add(&["registry", key], mistake, "not possible");
-            }
+        let registry = settings::plan(raw.registry.as_ref(), &raw.project.name);
+        for mistake in registry.err().unwrap_or_default() {
+            self.add(&["registry", mistake.key], mistake.message, "not possible")
+                .help = Some(mistake.help);
         }
     }
 

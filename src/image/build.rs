@@ -10,11 +10,16 @@ use super::engine::{Engine, Need, architecture};
 use super::progress::BuildEvent;
 use super::secrets::Secrets;
 use super::{BuildRequest, BuiltImage};
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::credentials::Credentials;
 
 /// What builds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Builder {
     /// `BuildKit` where the engine has it, else the classic builder.
     #[default]

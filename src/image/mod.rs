@@ -7,6 +7,7 @@
 //! ```
 
 pub mod address;
+pub mod bases;
 pub mod build;
 pub mod buildkit;
 pub mod classic;

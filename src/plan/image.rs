@@ -9,12 +9,13 @@ use super::identity;
 use crate::config::raw::Image;
 use crate::context::{Context, Origin};
 use crate::data::known::Known;
-use crate::error::Result;
+use crate::error::{Error, ExitCode, Result};
 use crate::image::address::{Address, Inputs, Source, address};
+use crate::image::build::Builder;
 use crate::image::context::Context as BuildContext;
 use crate::image::dockerfile::{Dockerfile, Mistake};
-use crate::image::{BuildRequest, Builder, SecretSource};
-use crate::registry::settings::{Registry, RegistryPlan};
+use crate::image::{BuildRequest, SecretSource};
+use crate::registry::settings::{self, Registry, RegistryPlan};
 
 /// What the config says of the image.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ impl ImagePlan {
             tag: String::new(),
             labels,
             builder,
-            registry: RegistryPlan::new(registry, project)?,
+            registry: registry_plan(registry.as_ref(), project)?,
             bases,
             files: 0,
             bytes: 0,
@@ -243,6 +244,16 @@ impl Base {
             digest: self.digest.as_deref(),
         }
     }
+}
+
+fn registry_plan(registry: Option<&Registry>, project: &str) -> Result<RegistryPlan> {
+    settings::plan(registry, project).map_err(|mistakes| {
+        let texts: Vec<String> = mistakes
+            .into_iter()
+            .map(|mistake| mistake.message)
+            .collect();
+        Error::new(ExitCode::Config, "[registry] is wrong").because(texts.join("; "))
+    })
 }
 
 /// A folder of the project, without `.` in its path.

@@ -145,10 +145,10 @@ fn container(out: &mut String, docker: &DockerPlan) -> std::fmt::Result {
 }
 
 fn image(out: &mut String, image: &ImagePlan) -> std::fmt::Result {
-    let (build, registry) = (&image.build, image.registry.repository());
-    match registry {
-        "" => writeln!(out, "  image         {} (stays in the engine)", image.tag)?,
-        repository => writeln!(out, "  image         {repository}:{}", image.tag)?,
+    let build = &image.build;
+    match image.registry.place() {
+        None => writeln!(out, "  image         {} (stays in the engine)", image.tag)?,
+        Some(place) => writeln!(out, "  image         {place}:{}", image.tag)?,
     }
     writeln!(
         out,

@@ -49,6 +49,17 @@ pub struct ImageRef {
     pub digest: String,
 }
 
+impl ImageRef {
+    /// An image that is in an engine only, by its id.
+    #[must_use]
+    pub fn in_engine(id: &str) -> Self {
+        Self {
+            repository: String::new(),
+            digest: id.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.repository.as_str() {

@@ -170,6 +170,19 @@ impl EcrPlan {
 }
 
 impl RegistryPlan {
+    /// Where images go, for people; nothing when they stay in the engine.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Self::Local {} => None,
+            Self::Oci { repository } => Some(repository.clone()),
+            Self::Ecr(plan) => {
+                let account = plan.account.as_deref().unwrap_or("ACCOUNT");
+                Some(format!("{}/{}", plan.host(account), plan.repository))
+            }
+        }
+    }
+
     /// The IAM actions that publishing needs: `ecr:GetAuthorizationToken` on every resource, the
     /// others on the repository (and, for `kms:`, on the key).
     /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html>

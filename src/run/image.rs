@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::pull;
 use crate::config::duration;
 use crate::context::Context;
 use crate::data::known::Known;
@@ -12,15 +13,20 @@ use crate::destination::docker::plan::DockerPlan;
 use crate::destination::docker::sweep;
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
-use crate::image::bases;
-use crate::image::classic;
+use crate::image::build::Build;
 use crate::image::context::Context as BuildContext;
-use crate::image::engine::Engine;
-use crate::image::progress::Lines;
+use crate::image::engine::{Engine, Need};
+use crate::image::progress::{BuildEvent, Line, Lines};
+use crate::image::{BuildRequest, BuiltImage, bases};
 use crate::plan::Plan;
 use crate::plan::image::ImagePlan;
 use crate::record;
-use crate::registry::{ImageRef, local};
+use crate::registry::credentials::Credentials;
+use crate::registry::engine_push::PushProgress;
+use crate::registry::local::Local;
+use crate::registry::settings::RegistryPlan;
+use crate::registry::{self, ImageRef, Published, Registry as _};
+use crate::report::text;
 use crate::talk::{Step, Talk};
 
 /// An image, and the engine that has it.
@@ -28,19 +34,21 @@ use crate::talk::{Step, Talk};
 pub(super) struct Stage {
     pub(super) engine: Engine,
     pub(super) made: Made,
+    /// What containers are made from: the same image, by a name that the engine knows.
+    pub(super) image: ImageRef,
 }
 
 /// What became of an image.
 #[derive(Debug, Clone, Serialize)]
 pub struct Made {
-    /// What is launched.
+    /// The image: in the registry, or in the engine when there is none.
     pub image: ImageRef,
     /// `in-HASH`.
     pub tag: String,
     /// Whether it was built just now.
     pub built: bool,
-    /// Whether anything was sent to a registry.
-    pub pushed: bool,
+    /// Compressed bytes of the layers that were sent to a registry; none when nothing was pushed.
+    pub pushed_bytes: Option<u64>,
     /// Seconds that it took.
     pub seconds: f64,
 }
@@ -85,8 +93,12 @@ pub(super) async fn ready(
         for line in sweep(engine.docker(), &docker.owner, is_alive).await? {
             talk.say(&line);
         }
-        let made = make(&wanted, &engine, &plan.root, context, talk).await?;
-        Ok(Stage { engine, made })
+        let (made, image) = make(&wanted, &engine, &plan.root, context, talk).await?;
+        Ok(Stage {
+            engine,
+            made,
+            image,
+        })
     };
     unless_interrupted(made, interrupts).await
 }
@@ -104,7 +116,8 @@ pub async fn alone(
     let mut interrupts = super::interrupts()?;
     let made = async {
         let engine = Engine::connect(&context.env).await?;
-        make(wanted, &engine, root, context, talk).await
+        let (made, _) = make(wanted, &engine, root, context, talk).await?;
+        Ok(made)
     };
     unless_interrupted(made, &mut interrupts).await
 }
@@ -123,91 +136,181 @@ async fn unless_interrupted<T>(
     }
 }
 
-/// Finds the image, or builds and publishes it.
+/// Finds the image, or builds and publishes it; then an image that the engine has, by the name
+/// under which a container can be made of it.
 async fn make(
     wanted: &Wanted<'_>,
     engine: &Engine,
     root: &Path,
     context: &Context,
     talk: &Talk,
-) -> Result<Made> {
+) -> Result<(Made, ImageRef)> {
     let started = Instant::now();
     let plan = wanted.plan;
-    let bases = bases::resolve(engine.docker(), &plan.bases).await;
+    let build = &plan.build;
+    let (docker, env) = (engine.docker(), &context.env);
+    let registry = registry::open(
+        &plan.registry,
+        docker,
+        &build.name,
+        &build.platform,
+        false,
+        env,
+    )
+    .await?;
+    let own = Local::new(docker, &build.name);
+    let bases = bases::resolve(docker, &plan.bases, &build.platform, env, |line| {
+        talk.say(line)
+    })
+    .await;
     let tag = plan.tag_with(&bases);
-    let name = format!("{}:{tag}", plan.build.name);
     let found = match wanted.force {
         true => None,
-        false => local::find(engine.docker(), &name).await?,
+        false => registry.find(&tag).await?,
     };
-    let built = found.is_none();
-    let image = match found {
-        Some(image) => image,
-        None => {
-            let step = talk.step("image");
-            let image = build(plan, &name, wanted.force, engine, &step).await;
-            step.end(&match &image {
-                Ok(image) => format!(
-                    "{} in {}",
-                    image.digest,
-                    duration::display(started.elapsed())
-                ),
+    let mut made = Made {
+        image: ImageRef::in_engine(""),
+        tag: tag.clone(),
+        built: false,
+        pushed_bytes: None,
+        seconds: 0.0,
+    };
+    let here = match wanted.force {
+        true => None,
+        false => own.find(&tag).await?.map(|manifest| manifest.digest),
+    };
+    let here = if let Some(manifest) = found {
+        talk.say(&format!("image {tag} is there already: nothing is built"));
+        made.image = match plan.registry {
+            RegistryPlan::Local {} => ImageRef::in_engine(&manifest.digest),
+            RegistryPlan::Oci { .. } | RegistryPlan::Ecr(_) => ImageRef {
+                repository: registry.repository().to_owned(),
+                digest: manifest.digest,
+            },
+        };
+        match here {
+            Some(id) => ImageRef::in_engine(&id),
+            None => made.image.clone(),
+        }
+    } else {
+        let id = match here {
+            Some(id) => id,
+            None => {
+                made.built = true;
+                built(wanted, &tag, engine, root, context, talk).await?
+            }
+        };
+        let image = BuiltImage {
+            name: format!("{}:{tag}", build.name),
+            id: id.clone(),
+        };
+        let step = match plan.registry {
+            RegistryPlan::Local {} => None,
+            RegistryPlan::Oci { .. } | RegistryPlan::Ecr(_) => Some(talk.step("push")),
+        };
+        let mut show = |progress: PushProgress| {
+            if let Some(step) = &step {
+                show_push(step, &progress);
+            }
+        };
+        let published = registry.publish(docker, &image, &tag, &mut show).await;
+        if let Some(step) = step {
+            step.end(&match &published {
+                Ok(published) => pushed_in_words(published),
                 Err(error) => error.to_string(),
             });
-            let image = image?;
-            if let Err(error) = is_unchanged(plan, root, context) {
-                local::forget(engine.docker(), &name).await;
-                return Err(error);
-            }
-            image
         }
+        let published = published?;
+        made.pushed_bytes = published.pushed.map(|pushed| pushed.sent);
+        made.image = published.image;
+        ImageRef::in_engine(&id)
     };
-    if !built {
-        talk.say(&format!("image {tag} is there already: nothing is built"));
+    for warning in registry.warnings() {
+        talk.say(&format!("warning: {warning}"));
     }
-    Ok(Made {
-        image,
-        tag,
-        built,
-        pushed: false,
-        seconds: started.elapsed().as_secs_f64(),
-    })
+    if wanted.in_engine && !here.repository.is_empty() {
+        pull::pull(docker, &here, &Credentials::from_environment(env), talk).await?;
+    }
+    made.seconds = started.elapsed().as_secs_f64();
+    Ok((made, here))
 }
 
-async fn build(
-    plan: &ImagePlan,
-    name: &str,
-    no_cache: bool,
+fn show_push(step: &Step, progress: &PushProgress) {
+    match progress {
+        PushProgress::Moving(amount) => step.now(format!(
+            "{} of {}",
+            text::bytes(amount.sent),
+            text::bytes(amount.total)
+        )),
+        PushProgress::Again {
+            attempt, because, ..
+        } => step.output(&format!("attempt {attempt}: {}", text::plain(because))),
+    }
+}
+
+fn pushed_in_words(published: &Published) -> String {
+    match &published.pushed {
+        Some(pushed) => format!(
+            "{} ({} of {} layers sent, {})",
+            published.image,
+            pushed.pushed,
+            pushed.layers,
+            text::bytes(pushed.sent)
+        ),
+        None => published.image.to_string(),
+    }
+}
+
+/// Builds the image under its tag, and gives its id.
+async fn built(
+    wanted: &Wanted<'_>,
+    tag: &str,
     engine: &Engine,
-    step: &Step,
-) -> Result<ImageRef> {
-    let request = &plan.build;
+    root: &Path,
+    context: &Context,
+    talk: &Talk,
+) -> Result<String> {
+    let (plan, started) = (wanted.plan, Instant::now());
+    let request = BuildRequest {
+        name: format!("{}:{tag}", plan.build.name),
+        ..plan.build.clone()
+    };
+    if let Some(warning) = engine.emulation(&request.platform) {
+        talk.say(&format!("warning: {warning}"));
+    }
     let files = BuildContext::open(&request.context, &request.dockerfile)?;
-    let mut lines = Lines::new(step);
-    let mut events = |event| lines.show(event);
-    let docker = engine.docker();
-    let built = classic::build(docker, request, name, no_cache, &files, &mut events).await;
-    built.map_err(|error| match lines.tail() {
-        tail if tail.is_empty() => error,
-        tail => error.rendered(tail),
-    })?;
-    local::find(docker, name).await?.ok_or_else(|| {
-        Error::new(
-            ExitCode::Build,
-            format!("the engine built `{name}`, and does not have it"),
-        )
-    })
-}
-
-/// What was built is what the plan hashed.
-fn is_unchanged(plan: &ImagePlan, root: &Path, context: &Context) -> Result<()> {
+    let credentials = Credentials::from_environment(&context.env);
+    let mut build = Build::new(engine, &request, &files, &credentials, &context.env);
+    build.builder = plan.builder;
+    build.no_cache = wanted.force;
+    build.need = Some(Need {
+        context: plan.bytes,
+        ..Need::default()
+    });
+    let step = talk.step("image");
+    let mut lines = Lines::default();
+    let mut events = |event: BuildEvent| match lines.of(&event) {
+        Some(Line::Output(text)) => step.output(&text),
+        Some(Line::Detail(text)) => step.detail(&text),
+        Some(Line::Now(text)) => step.now(text),
+        None => {}
+    };
+    let built = build.run(&mut events).await;
+    step.end(&match &built {
+        Ok(image) => format!("{} in {}", image.id, duration::display(started.elapsed())),
+        Err(error) => error.to_string(),
+    });
+    let built = built?;
     let known = Known::load(&context.cache, root, context.now.as_second());
-    match plan.is_current(&known)? {
-        true => Ok(()),
-        false => Err(Error::new(
+    if !plan.is_current(&known)? {
+        Local::new(engine.docker(), &plan.build.name)
+            .forget(tag)
+            .await;
+        return Err(Error::new(
             ExitCode::Data,
             "the build context changed while the image was built",
         )
-        .hint("run the command again")),
+        .hint("run the command again"));
     }
+    Ok(built.id)
 }

@@ -4,6 +4,7 @@ mod hint;
 pub mod image;
 mod job;
 pub mod measured;
+mod pull;
 mod surroundings;
 
 use std::path::{Path, PathBuf};

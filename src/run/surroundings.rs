@@ -86,7 +86,7 @@ impl Surroundings {
                 let platform = plan.image.as_ref().map(|image| &*image.build.platform);
                 let place = DockerDestination::new(
                     stage.engine.docker(),
-                    &stage.made.image,
+                    &stage.image,
                     platform,
                     record.folder(),
                     docker,

@@ -35,12 +35,7 @@ impl Auth for Logins {
         request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
         let host = request.into_inner().host;
-        // The registry behind Docker Hub, whose login has another name.
-        let host = match host.as_str() {
-            "registry-1.docker.io" => "docker.io",
-            host => host,
-        };
-        let login = self.credentials.for_host(host).await.map_err(|error| {
+        let login = self.credentials.for_host(&host).await.map_err(|error| {
             self.failure.set(error);
             Status::unavailable("no credentials")
         })?;

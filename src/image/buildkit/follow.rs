@@ -106,7 +106,6 @@ fn has_wildcards(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::symlink;
 
     #[test]

@@ -133,14 +133,13 @@ impl<'a> BuildKit<'a> {
             tokio::select! {
                 biased;
                 error = shared.failed() => return Err(error),
-                update = updates.next(), if !updates.is_done() => match update {
-                    Some(Ok(update)) => {
+                update = updates.next(), if !updates.is_done() => {
+                    // What failed is in the answer to the call itself.
+                    if let Some(Ok(update)) = update {
                         heard = Instant::now();
                         tracker.take(update, events);
                     }
-                    // What failed is in the answer to the call itself.
-                    Some(Err(_)) | None => {}
-                },
+                }
                 answer = &mut solving, if solved.is_none() => {
                     solved = Some((answer, Instant::now()));
                 }

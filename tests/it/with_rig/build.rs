@@ -1,231 +1,22 @@
 //! Builds on real engines: `MLACTION_TEST_ENGINES` names them (addresses, separated by commas),
 //! else the one that the environment has.
 
+mod engine;
+mod lab;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{
-    CreateContainerOptions, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
-};
-use futures_util::StreamExt as _;
 use indexmap::IndexMap;
-use mlaction::error::Result;
+use lab::{Lab, SHELL, engines, names};
 use mlaction::image::build::{Build, Builder};
 use mlaction::image::buildkit::Way;
 use mlaction::image::context::Context;
-use mlaction::image::engine::{Endpoint, Engine, Need};
 use mlaction::image::progress::BuildEvent;
-use mlaction::image::{BuildRequest, BuiltImage, Network, SecretSource};
+use mlaction::image::{Network, SecretSource};
 use mlaction::registry::credentials::Credentials;
-
-type Tree = BTreeMap<String, String>;
-
-async fn engines() -> Vec<Engine> {
-    let env: BTreeMap<String, String> = std::env::vars().collect();
-    let named = env
-        .get("MLACTION_TEST_ENGINES")
-        .filter(|named| !named.is_empty());
-    let mut engines = Vec::new();
-    match named {
-        Some(named) => {
-            for address in named.split(',') {
-                let endpoint = Endpoint::parse(address.trim(), None).unwrap();
-                engines.push(Engine::at(endpoint).await.unwrap());
-            }
-        }
-        None => engines.push(Engine::connect(&env).await.unwrap()),
-    }
-    engines
-}
-
-fn busybox() -> PathBuf {
-    let tools = std::env::var_os("MLACTION_TEST_TOOLS");
-    let tool = tools.map(|tools| Path::new(&tools).join("bin/busybox"));
-    tool.unwrap_or_else(|| PathBuf::from("/bin/busybox"))
-}
-
-/// A project with a Dockerfile, and what is built of it.
-struct Lab {
-    place: tempfile::TempDir,
-    engine: Engine,
-    request: BuildRequest,
-    builder: Builder,
-    way: Option<Way>,
-    no_cache: bool,
-    env: BTreeMap<String, String>,
-    events: Vec<BuildEvent>,
-}
-
-/// What a Dockerfile with a shell begins with.
-const SHELL: &str =
-    "FROM scratch\nCOPY busybox /bin/busybox\nSHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n";
-
-impl Lab {
-    fn new(engine: &Engine, dockerfile: &str) -> Self {
-        let place = tempfile::Builder::new()
-            .prefix("mlaction-build-")
-            .tempdir()
-            .unwrap();
-        let root = place.path().join("context");
-        std::fs::create_dir(&root).unwrap();
-        let unique = place
-            .path()
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_lowercase();
-        let request = BuildRequest {
-            dockerfile: root.join("Dockerfile"),
-            context: root,
-            platform: "linux/amd64".to_owned(),
-            target: None,
-            build_args: IndexMap::new(),
-            labels: IndexMap::new(),
-            network: Network::Default,
-            secrets: IndexMap::new(),
-            cache_from: Vec::new(),
-            inline_cache: false,
-            name: format!("{}:in-1", unique.trim_end_matches(['-', '_', '.'])),
-        };
-        let lab = Self {
-            place,
-            engine: engine.clone(),
-            request,
-            builder: Builder::BuildKit,
-            way: None,
-            no_cache: false,
-            env: BTreeMap::new(),
-            events: Vec::new(),
-        };
-        // Nothing that another run built answers for this one, except for single steps.
-        let unique = format!("# {}\n{dockerfile}", lab.request.name);
-        lab.write("Dockerfile", &unique);
-        if dockerfile.contains("busybox") {
-            std::fs::copy(busybox(), lab.path("busybox")).unwrap();
-        }
-        lab
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.request.context.join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    async fn build(&mut self) -> Result<BuiltImage> {
-        self.events.clear();
-        let context = Context::open(&self.request.context, &self.request.dockerfile)?;
-        let credentials = Credentials::from_environment(&BTreeMap::new());
-        let mut build = Build::new(
-            &self.engine,
-            &self.request,
-            &context,
-            &credentials,
-            &self.env,
-        );
-        build.builder = self.builder;
-        build.way = self.way;
-        build.no_cache = self.no_cache;
-        let events = &mut self.events;
-        build.run(&mut |event| events.push(event)).await
-    }
-
-    /// Bytes and files of the context that were sent.
-    fn sent(&self) -> (u64, u64) {
-        let sent = self.events.iter().filter_map(|event| match event {
-            BuildEvent::Transfer { bytes, files } => Some((*bytes, *files)),
-            _ => None,
-        });
-        sent.last().unwrap_or_default()
-    }
-
-    fn log(&self) -> Vec<&str> {
-        let lines = self.events.iter().filter_map(|event| match event {
-            BuildEvent::StepLog { line, .. } => Some(line.as_str()),
-            _ => None,
-        });
-        lines.collect()
-    }
-
-    fn text(&self) -> String {
-        format!("{:?}", self.events)
-    }
-
-    /// The files of an image.
-    async fn tree(&self, image: &BuiltImage) -> Tree {
-        let docker = self.engine.docker();
-        let config = ContainerCreateBody {
-            image: Some(image.id.clone()),
-            cmd: Some(vec!["none".to_owned()]),
-            ..ContainerCreateBody::default()
-        };
-        let options = None::<CreateContainerOptions>;
-        let container = docker.create_container(options, config).await.unwrap().id;
-        let mut bytes = Vec::new();
-        let mut export = std::pin::pin!(docker.export_container(&container));
-        while let Some(part) = export.next().await {
-            bytes.extend_from_slice(&part.unwrap());
-        }
-        let force = RemoveContainerOptionsBuilder::new().force(true).build();
-        docker
-            .remove_container(&container, Some(force))
-            .await
-            .unwrap();
-        let mut tree = Tree::new();
-        for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let name = entry
-                .path()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .trim_end_matches('/')
-                .to_owned();
-            // What every container has.
-            let first = name.split('/').next().unwrap();
-            if ["dev", "etc", "proc", "sys", ".dockerenv"].contains(&first) {
-                continue;
-            }
-            let mode = entry.header().mode().unwrap() & 0o777;
-            let what = match entry.header().entry_type() {
-                tar::EntryType::Directory => format!("folder {mode:o}"),
-                tar::EntryType::Symlink => {
-                    format!("link {}", entry.link_name().unwrap().unwrap().display())
-                }
-                _ => {
-                    let mut content = Vec::new();
-                    entry.read_to_end(&mut content).unwrap();
-                    format!("{mode:o} {}", String::from_utf8_lossy(&content))
-                }
-            };
-            tree.insert(name, what);
-        }
-        tree
-    }
-
-    async fn end(self) {
-        let force = RemoveImageOptionsBuilder::new().force(true).build();
-        let docker = self.engine.docker();
-        docker
-            .remove_image(&self.request.name, Some(force), None)
-            .await
-            .unwrap();
-    }
-}
-
-fn names(tree: &Tree) -> BTreeSet<&str> {
-    tree.keys().map(String::as_str).collect()
-}
 
 #[tokio::test]
 async fn an_image_has_exactly_the_files_that_are_kept_whoever_builds() {
@@ -466,24 +257,22 @@ async fn a_step_that_fails_says_where_and_why() {
     }
 }
 
-/// Waits for the end of the process that has these words in its command line.
-async fn ended(words: &str) {
-    let mut found = None;
+/// The process of a build step, by words in its command line.
+fn running(words: &str) -> rustix::fd::OwnedFd {
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
         if let (Some(number), true) = (number, String::from_utf8_lossy(&line).contains(words)) {
-            found = Some(number);
+            let process = rustix::process::Pid::from_raw(number).unwrap();
+            let flags = rustix::process::PidfdFlags::NONBLOCK;
+            return rustix::process::pidfd_open(process, flags).unwrap();
         }
     }
-    let Some(number) = found.and_then(rustix::process::Pid::from_raw) else {
-        return;
-    };
-    let flags = rustix::process::PidfdFlags::NONBLOCK;
-    let Ok(process) = rustix::process::pidfd_open(number, flags) else {
-        return;
-    };
+    panic!("no process has {words} in its command line");
+}
+
+async fn ended(process: rustix::fd::OwnedFd) {
     #[expect(
         deprecated,
         reason = "its successor is unsafe, and this owns its descriptor"
@@ -500,29 +289,32 @@ async fn ended(words: &str) {
 #[tokio::test]
 async fn a_build_that_is_dropped_ends_in_the_engine_too() {
     for engine in engines().await {
-        let lab = Lab::new(&engine, "");
-        let words = format!("waits-for-{}", lab.request.name.replace(':', "-"));
-        let run = format!("RUN /bin/busybox echo started; /bin/busybox sleep 600; echo {words}\n");
-        let mut lab = Lab::new(&engine, &format!("{SHELL}{run}"));
-        let context = Context::open(&lab.request.context, &lab.request.dockerfile).unwrap();
-        let credentials = Credentials::from_environment(&BTreeMap::new());
-        let build = Build::new(&lab.engine, &lab.request, &context, &credentials, &lab.env);
-        let started = Arc::new(tokio::sync::Notify::new());
-        let telling = Arc::clone(&started);
-        let mut listen = move |event: BuildEvent| {
-            if matches!(&event, BuildEvent::StepLog { line, .. } if line == "started") {
-                telling.notify_one();
-            }
-        };
-        tokio::select! {
-            result = build.run(&mut listen) => panic!("{result:?}"),
-            () = started.notified() => {}
+        for builder in [Builder::BuildKit, Builder::Classic] {
+            let mut lab = Lab::new(&engine, &format!("{SHELL}RUN waits\n"));
+            let words = format!("waits-for-{}", lab.request.name.replace(':', "-"));
+            let run = "RUN /bin/busybox echo started; /bin/busybox sleep 600; echo";
+            lab.write("Dockerfile", &format!("{SHELL}{run} {words}\n"));
+            let context = Context::open(&lab.request.context, &lab.request.dockerfile).unwrap();
+            let credentials = Credentials::from_environment(&BTreeMap::new());
+            let mut build = Build::new(&lab.engine, &lab.request, &context, &credentials, &lab.env);
+            build.builder = builder;
+            let started = Arc::new(tokio::sync::Notify::new());
+            let telling = Arc::clone(&started);
+            let mut listen = move |event: BuildEvent| {
+                if matches!(&event, BuildEvent::StepLog { line, .. } if line == "started") {
+                    telling.notify_one();
+                }
+            };
+            let process = tokio::select! {
+                result = build.run(&mut listen) => panic!("{result:?}"),
+                () = started.notified() => running(&words),
+            };
+            ended(process).await;
+            // The engine builds again.
+            lab.write("Dockerfile", "FROM scratch\nCOPY busybox /\n");
+            lab.build().await.unwrap();
+            lab.end().await;
         }
-        ended(&words).await;
-        // The engine builds again, and the step was not taken for done.
-        lab.write("Dockerfile", "FROM scratch\nCOPY busybox /\n");
-        lab.build().await.unwrap();
-        lab.end().await;
     }
 }
 
@@ -534,10 +326,7 @@ async fn a_file_that_changes_while_it_is_read_fails_the_build_by_its_name() {
             lab.builder = builder;
             let file = std::fs::File::create(lab.path("busy.bin")).unwrap();
             file.set_len(64 * 1024 * 1024).unwrap();
-            let (stop, stopping) = (
-                Arc::new(AtomicBool::new(false)),
-                Arc::new(AtomicBool::new(false)),
-            );
+            let stop = Arc::new(AtomicBool::new(false));
             let watched = Arc::clone(&stop);
             let writer = std::thread::spawn(move || {
                 while !watched.load(Ordering::Relaxed) {
@@ -547,7 +336,6 @@ async fn a_file_that_changes_while_it_is_read_fails_the_build_by_its_name() {
             let result = lab.build().await;
             stop.store(true, Ordering::Relaxed);
             writer.join().unwrap();
-            drop(stopping);
             let text = result.unwrap_err().render();
             assert!(
                 text.contains("busy.bin changed while"),
@@ -608,39 +396,6 @@ async fn an_image_for_another_platform_is_not_taken_for_the_one_wanted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_built_is_said_before() {
-    for engine in engines().await {
-        let mut lab = Lab::new(&engine, "FROM scratch\nCOPY . /\n");
-        let name = "AWS_SECRET_ACCESS_KEY".to_owned();
-        lab.request.build_args.insert(name.clone(), "x".to_owned());
-        let text = lab.build().await.unwrap_err().render();
-        assert!(text.contains(&name) && text.contains("secret"), "{text}");
-
-        let facts = engine.facts();
-        assert!(
-            facts.api >= (1, 41) && facts.cpus > 0 && facts.memory > 0,
-            "{facts:?}"
-        );
-        if facts.is_local {
-            let free = engine.free_space().unwrap();
-            let need = |context| Need {
-                context,
-                kept: 0,
-                bases: 0,
-            };
-            assert!(engine.check_space(need(free / 4)).is_ok());
-            let text = engine.check_space(need(free)).unwrap_err().render();
-            assert!(text.contains("docker system prune"), "{text}");
-            let kept = Need {
-                kept: free,
-                ..need(free)
-            };
-            assert_eq!(engine.expected_space(kept), free);
-        }
-    }
-}
-
-#[tokio::test]
 async fn grpc_goes_both_ways_where_the_engine_has_both() {
     for engine in engines().await {
         let mut lab = Lab::new(&engine, "FROM scratch\nCOPY . /\n");
@@ -653,25 +408,4 @@ async fn grpc_goes_both_ways_where_the_engine_has_both() {
             false => assert!(native.is_err()),
         }
     }
-}
-
-#[tokio::test]
-async fn an_engine_that_is_not_there_is_told_apart_from_one_that_was_stopped() {
-    let place = tempfile::tempdir().unwrap();
-    let socket = place.path().join("docker.sock");
-    let at = |endpoint: &Endpoint| Engine::at(endpoint.clone());
-    let endpoint = Endpoint::Unix(socket.clone());
-    let absent = at(&endpoint).await.unwrap_err().render();
-    assert!(
-        absent.contains("no such socket") && absent.contains("-v /var/run"),
-        "{absent}"
-    );
-    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    let stopped = at(&endpoint).await.unwrap_err().render();
-    assert!(stopped.contains("nobody listens"), "{stopped}");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let refused = at(&Endpoint::Tcp(address)).await.unwrap_err().render();
-    assert!(refused.contains("2376"), "{refused}");
 }

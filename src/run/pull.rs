@@ -1,0 +1,62 @@
+//! Brings an image from a registry into the engine that will run it.
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt as _;
+use secrecy::ExposeSecret as _;
+
+use crate::error::{Error, ExitCode, Result};
+use crate::registry::ImageRef;
+use crate::registry::credentials::Credentials;
+use crate::report::text;
+use crate::talk::Talk;
+
+/// Pulls an image by its digest, unless the engine has it.
+///
+/// # Errors
+/// No credentials, or the engine cannot get it.
+pub(super) async fn pull(
+    docker: &Docker,
+    image: &ImageRef,
+    credentials: &Credentials,
+    talk: &Talk,
+) -> Result<()> {
+    let name = image.to_string();
+    if docker.inspect_image(&name).await.is_ok() {
+        return Ok(());
+    }
+    let host = image.repository.split('/').next().unwrap_or_default();
+    let login = credentials.for_host(host).await?;
+    let login = login.map(|login| {
+        let password = Some(login.password.expose_secret().to_owned());
+        match login.is_token {
+            true => DockerCredentials {
+                identitytoken: password,
+                ..DockerCredentials::default()
+            },
+            false => DockerCredentials {
+                username: Some(login.user),
+                password,
+                ..DockerCredentials::default()
+            },
+        }
+    });
+    let options = CreateImageOptionsBuilder::new().from_image(&name).build();
+    let step = talk.step("pull");
+    let mut answers = std::pin::pin!(docker.create_image(Some(options), None, login));
+    while let Some(answer) = answers.next().await {
+        let failed = |cause: String| {
+            Error::new(ExitCode::Publish, format!("the engine cannot pull {name}"))
+                .because(cause)
+                .hint("can the engine reach the registry? `docker pull` shows the same")
+        };
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        if let Some(error) = answer.error_detail.and_then(|detail| detail.message) {
+            return Err(failed(error));
+        }
+        step.now(text::plain(&answer.status.unwrap_or_default()));
+    }
+    step.end(&name);
+    Ok(())
+}
