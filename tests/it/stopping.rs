@@ -236,7 +236,7 @@ fn is_there(process: u32) -> bool {
 }
 
 #[track_caller]
-fn wait_until(done: impl Fn() -> bool) {
+fn wait_until(mut done: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !done() {
         assert!(

@@ -236,7 +236,7 @@ fn stream_a_large_context() {
 #[test]
 fn memory_does_not_grow_with_the_context() {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["context::stream_a_large_context", "--exact"])
+        .args(["with_rig::context::stream_a_large_context", "--exact"])
         .args(["--ignored", "--nocapture"])
         .output()
         .unwrap();
