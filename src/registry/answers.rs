@@ -37,6 +37,15 @@ impl<'a> Asked<'a> {
             .map_err(|cause| self.broken(cause))
     }
 
+    /// Where uploads to the repository begin.
+    pub(crate) fn uploads(&self) -> Result<Uri> {
+        let repository = self.reference.repository();
+        let (origin, path) = (repository.origin(), repository.path());
+        format!("{origin}/v2/{path}/blobs/uploads/")
+            .parse()
+            .map_err(|cause| self.broken(cause))
+    }
+
     /// What was asked for by digest must be that.
     pub(crate) fn checked(&self, manifest: Manifest) -> Result<Manifest> {
         match self.reference.digest() {

@@ -106,31 +106,49 @@ pub async fn push(
     // A registry may need minutes before the first word.
     let docker = docker.clone().with_timeout(SILENCE);
     let name = ExtraName::give(&docker, built, &target).await?;
-    let result = attempts(&docker, &target, wanted, logins, progress).await;
+    let done = attempts(&docker, client, &target, wanted, logins, progress).await;
     name.take_back(&docker).await;
-    let (account, attempts) = result?;
-    proven(&docker, client, built, &target, wanted, &account, attempts).await
+    let done = done?;
+    match &done.refused {
+        // Somebody was faster with the same content.
+        Some((Refusal::ImmutableTag, _)) if super::is_content_address(tag) => {}
+        Some((_, error)) => return Err(error.clone()),
+        None => {}
+    }
+    proven(&docker, client, built, &target, wanted, &done).await
+}
+
+/// How a push ended, with all its attempts.
+struct Done {
+    account: Account,
+    attempts: u32,
+    refused: Option<(Refusal, Error)>,
 }
 
 async fn attempts(
     docker: &Docker,
+    client: &Client,
     target: &Reference,
     wanted: Wanted<'_>,
     logins: &impl Logins,
     progress: &mut dyn FnMut(PushProgress),
-) -> Result<(Account, u32)> {
+) -> Result<Done> {
     let (deadline, seed) = (Instant::now() + WHOLE, seed());
-    let mut sent_before = Account::default();
+    let mut all = Account::default();
     let mut attempt = 1;
     let mut is_expired = false;
     loop {
         let login = logins.login(is_expired).await?;
         let (account, result) = once(docker, target, wanted, login.as_ref(), progress).await;
-        sent_before.add(&account);
+        all.add(&account);
         let said = match result {
             Ok(()) => {
-                sent_before.digest = account.digest;
-                return Ok((sent_before, attempt));
+                all.digest = account.digest;
+                return Ok(Done {
+                    account: all,
+                    attempts: attempt,
+                    refused: None,
+                });
             }
             Err(EngineError::DockerStreamError { error }) => error,
             Err(EngineError::DockerResponseServerError { message, .. }) => message,
@@ -140,9 +158,21 @@ async fn attempts(
                     .hint("look at the engine's logs (`journalctl -u docker`)"));
             }
         };
-        let kind = Refusal::read(&said);
+        let mut said = said;
+        let mut kind = Refusal::read(&said);
+        // NOTE: to an engine a full registry is one that breaks the connection or knows no reason.
+        if kind == Refusal::Away
+            && let Some(words) = client.fullness(target).await
+        {
+            (kind, said) = (Refusal::NoSpace, words);
+        }
         if !kind.is_passing() || attempt == ATTEMPTS || Instant::now() > deadline {
-            return Err(kind.error(&said, target.repository(), login.as_ref()));
+            let error = kind.error(&said, target.repository(), login.as_ref());
+            return Ok(Done {
+                account: all,
+                attempts: attempt,
+                refused: Some((kind, error)),
+            });
         }
         is_expired = kind == Refusal::Expired;
         let pause = pause(attempt, seed);
@@ -200,8 +230,7 @@ async fn proven(
     built: &BuiltImage,
     target: &Reference,
     wanted: Wanted<'_>,
-    account: &Account,
-    attempts: u32,
+    done: &Done,
 ) -> Result<Pushed> {
     let host = target.repository().host();
     let Some((manifest, body)) = client.read(target).await? else {
@@ -210,7 +239,7 @@ async fn proven(
         ))
         .hint("its storage lost it, or something deletes tags there: look at its logs"));
     };
-    if let Some(said) = &account.digest
+    if let Some(said) = &done.account.digest
         && *said != manifest.digest
         && !super::is_content_address(target.tag().unwrap_or_default())
     {
@@ -233,7 +262,7 @@ async fn proven(
     let layers = image
         .and_then(|image| image.root_fs?.layers)
         .unwrap_or_default();
-    let was_sent = |(layer, _): &(&String, &Blob)| account.was_pushed(layer);
+    let was_sent = |(layer, _): &(&String, &Blob)| done.account.was_pushed(layer);
     let sent: Vec<u64> = layers
         .iter()
         .zip(&content.layers)
@@ -245,7 +274,7 @@ async fn proven(
         sent: sent.iter().sum(),
         pushed: sent.len(),
         layers: content.layers.len(),
-        attempts,
+        attempts: done.attempts,
     })
 }
 

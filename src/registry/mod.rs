@@ -15,6 +15,7 @@ pub mod engine_push;
 pub mod local;
 pub mod oci;
 pub mod oci_repository;
+mod probe;
 pub mod push_refusal;
 pub mod push_stream;
 pub mod reference;

@@ -177,11 +177,28 @@ impl Client {
         Ok(Some((asked.checked(manifest)?, answer.body)))
     }
 
-    /// Asks, and signs in when the registry wants that.
     async fn ask(&self, asked: &Asked<'_>, method: Method) -> Result<Answer> {
+        self.request(asked, method, asked.uri()?, Bytes::new())
+            .await
+    }
+
+    /// Asks, and signs in when the registry wants that.
+    pub(crate) async fn request(
+        &self,
+        asked: &Asked<'_>,
+        method: Method,
+        uri: Uri,
+        body: Bytes,
+    ) -> Result<Answer> {
+        let call = Call {
+            method,
+            uri,
+            headers: HeaderMap::new(),
+            body,
+        };
         let repository = asked.reference.repository();
         let held = self.holding(repository);
-        let answer = self.send(asked, &method, held.as_ref()).await?;
+        let answer = self.send(asked, call.clone(), held.as_ref()).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -209,7 +226,7 @@ impl Client {
         let Some(held) = held else {
             return Err(asked.unauthorized(login.as_ref(), &answer));
         };
-        let answer = self.send(asked, &method, Some(&held.header)).await?;
+        let answer = self.send(asked, call, Some(&held.header)).await?;
         match answer.status {
             StatusCode::UNAUTHORIZED => Err(asked.unauthorized(login.as_ref(), &answer)),
             StatusCode::FORBIDDEN if login.is_none() => Err(asked.unauthorized(None, &answer)),
@@ -284,23 +301,18 @@ impl Client {
     async fn send(
         &self,
         asked: &Asked<'_>,
-        method: &Method,
+        mut call: Call,
         login: Option<&HeaderValue>,
     ) -> Result<Answer> {
-        let mut headers = HeaderMap::from_iter([
+        call.headers = HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static(ACCEPTED)),
             (
                 USER_AGENT,
                 HeaderValue::from_static(concat!("mlaction/", env!("CARGO_PKG_VERSION"))),
             ),
         ]);
-        headers.extend(login.map(|login| (AUTHORIZATION, login.clone())));
-        let mut call = Call {
-            method: method.clone(),
-            uri: asked.uri()?,
-            headers,
-            body: Bytes::new(),
-        };
+        call.headers
+            .extend(login.map(|login| (AUTHORIZATION, login.clone())));
         for _ in 0..=MAX_REDIRECTS {
             let host = call.uri.host().unwrap_or_default();
             let answer = self.transport.send(&call).await;
@@ -333,7 +345,7 @@ impl Client {
 }
 
 /// Where an answer leads: to the same host, or anywhere by HTTPS.
-fn redirected(from: &Uri, headers: &HeaderMap) -> Option<Uri> {
+pub(crate) fn redirected(from: &Uri, headers: &HeaderMap) -> Option<Uri> {
     let location = headers.get(LOCATION)?.to_str().ok()?;
     let to: Uri = match location.strip_prefix('/') {
         Some(_) => format!("{}://{}{location}", from.scheme_str()?, from.authority()?),

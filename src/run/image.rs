@@ -160,7 +160,7 @@ async fn make(
     .await?;
     let own = Local::new(docker, &build.name);
     let bases = bases::resolve(docker, &plan.bases, &build.platform, env, |line| {
-        talk.say(line)
+        talk.say(line);
     })
     .await;
     let tag = plan.tag_with(&bases);

@@ -49,7 +49,11 @@ pub(super) async fn follow(
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Error::new(ExitCode::Config, texts.join("; "))
         })?;
-    place.launch(&job.request).await?;
+    // Sending much data takes a while: who cancels does not wait for it.
+    tokio::select! {
+        launched = place.launch(&job.request) => launched?,
+        () = asked_again(interrupts, 0) => return Ok(Outcome::Cancelled),
+    }
     let mut splitter = Splitter::new();
     let mut piece = |piece: Piece<'_>| {
         log.piece(piece.text);
@@ -59,7 +63,7 @@ pub(super) async fn follow(
         }
     };
     let outcome = watch(&mut place, &patience, interrupts, &mut |bytes: &[u8]| {
-        splitter.push(bytes, &mut piece)
+        splitter.push(bytes, &mut piece);
     })
     .await;
     splitter.finish(&mut piece);

@@ -26,7 +26,7 @@ pub(super) enum Surroundings {
     /// A Python environment on this machine.
     Process,
     /// An image that an engine has.
-    Docker(Stage),
+    Docker(Box<Stage>),
 }
 
 impl Surroundings {
@@ -52,7 +52,10 @@ impl Surroundings {
             }
             DestinationPlan::Docker(docker) => {
                 let made = image::ready(plan, docker, context, interrupts, talk);
-                ("image", made.await.map(Self::Docker))
+                (
+                    "image",
+                    made.await.map(|stage| Self::Docker(Box::new(stage))),
+                )
             }
         };
         measured.phase(name, started.elapsed());

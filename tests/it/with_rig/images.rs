@@ -4,6 +4,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use super::support::registry::{PASSWORD, Registry, USER};
+use super::support::tool;
 use crate::project::{Project, mlaction, stderr, stdout};
 
 const CONFIG: &str = r#"[project]
@@ -136,7 +138,10 @@ fn a_failing_step_shows_its_last_lines_and_ends_with_the_code_of_builds() {
     project.write("image/Dockerfile", failing);
     let output = stderr(&project.run(&["image", "build"], 10));
     assert!(output.contains("no-such-package"), "{output}");
-    assert!(output.contains("the build failed"), "{output}");
+    assert!(
+        output.contains("Dockerfile, line 3") && output.contains("exit code 1"),
+        "{output}"
+    );
     let report = json(&project.run(&["train", "--json"], 10));
     assert_eq!(report["status"], "build_failed");
 }
@@ -164,7 +169,7 @@ fn what_cannot_be_built_is_told_before_anything_is_asked_of_an_engine() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(10));
-    assert!(stderr(&output).contains("there is no Docker Engine at unix:///nowhere.sock"));
+    assert!(stderr(&output).contains("cannot use the Docker Engine at unix:///nowhere.sock"));
 }
 
 #[test]
@@ -199,6 +204,69 @@ fn kill_9_leaves_nothing_after_the_next_run() {
     project.write("image/train.sh", TRAIN);
     let next = project.run(&["train"], 0);
     assert_eq!(left("killed"), "", "{}", stderr(&next));
+}
+
+/// The binary, with the registry's password in its environment.
+fn push(project: &Project, password: &str, arguments: &[&str], code: i32) -> Output {
+    let mut command = project.command(arguments);
+    command
+        .env("MLACTION_REGISTRY_USER", USER)
+        .env("MLACTION_REGISTRY_PASSWORD", password);
+    let output = command.output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    output
+}
+
+#[test]
+fn what_is_published_is_what_the_registry_has_and_is_never_sent_twice() {
+    let _images = Images("published");
+    let registry = Registry::start();
+    let project = project("published");
+    assert!(stderr(&project.run(&["image", "push"], 3)).contains("no registry to push to"));
+    let repository = format!("{}/team/published", registry.host());
+    let table = format!("\n[registry]\nkind = \"oci\"\nrepository = \"{repository}\"\n");
+    project.write("mlaction.toml", &(project.read("mlaction.toml") + &table));
+
+    let refused = push(&project, "wrong", &["image", "push"], 4);
+    assert!(!stderr(&refused).contains("panicked"));
+    let first = json(&push(&project, PASSWORD, &["image", "push", "--json"], 0));
+    assert!(first["pushed_bytes"].as_u64().unwrap() > 0, "{first}");
+    let tag = first["tag"].as_str().unwrap();
+    let inspected = Command::new(tool("skopeo"))
+        .args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}"])
+        .args([
+            "--creds",
+            &format!("{USER}:{PASSWORD}"),
+            &format!("docker://{repository}:{tag}"),
+        ])
+        .output()
+        .unwrap();
+    assert!(inspected.status.success(), "{}", stderr(&inspected));
+    assert_eq!(
+        first["image"]["digest"].as_str().unwrap(),
+        stdout(&inspected).trim()
+    );
+    let again = json(&push(&project, PASSWORD, &["image", "push", "--json"], 0));
+    assert_eq!(again["image"], first["image"]);
+    assert_eq!(
+        (&again["built"], &again["pushed_bytes"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
+
+    // A run elsewhere, where the engine has nothing: it pulls what is launched, by digest.
+    drop(Images("published"));
+    let report = json(&push(&project, PASSWORD, &["train", "--json"], 0));
+    let image = report["lineage"]["environment"]["image"].as_str().unwrap();
+    assert_eq!(image, format!("{repository}@{}", stdout(&inspected).trim()));
+    let _ = Command::new("docker")
+        .args(["rmi", "--force", image])
+        .output();
 }
 
 /// The template, as `init` writes it, in containers: on this machine, and from inside a container

@@ -3,6 +3,7 @@
 mod build;
 mod containers;
 mod context;
+mod ecr;
 mod images;
 mod registry;
 mod support;

@@ -228,3 +228,85 @@ async fn an_engines_refusals_are_told_apart() {
     assert_eq!(engine.names(&image).await, [image.name.clone()]);
     engine.remove(&image).await;
 }
+
+#[tokio::test]
+async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
+    let (engine, mut registry) = (Engine::connect("dies").await, Registry::start());
+    let image = engine.image("a", &[2_000_000, 50_000_000]).await;
+    let repository = Repository::parse(&format!("{}/app", registry.host())).unwrap();
+    let client = client(registry.credentials());
+    let mut is_killed = false;
+    let mut again = 0;
+    let started = std::time::Instant::now();
+    let progress = &mut |event| match event {
+        PushProgress::Moving(amount) => {
+            if !is_killed && amount.pushed == 1 && amount.sent > 10_000_000 {
+                registry.kill();
+                is_killed = true;
+                eprintln!("{amount:?}");
+            }
+        }
+        PushProgress::Again { because, .. } => {
+            eprintln!("{because} {:?}", started.elapsed());
+            again += 1;
+            registry.restart();
+        }
+    };
+    let pushed = push(
+        &engine.docker,
+        &client,
+        &image,
+        &repository,
+        TAG,
+        WANTED,
+        &Right,
+        progress,
+    )
+    .await
+    .unwrap();
+    eprintln!("{pushed:?} {:?}", started.elapsed());
+    assert!(is_killed && again > 0);
+    assert_eq!((pushed.layers, pushed.pushed), (2, 2));
+    assert_eq!(
+        skopeo(&format!("{repository}:{TAG}"))["Digest"],
+        pushed.manifest.digest.as_str()
+    );
+    engine.remove(&image).await;
+}
+
+#[tokio::test]
+async fn a_full_registry_is_said_to_be_full() {
+    let disk = crate::with_rig::support::Tmpfs::mount("8m");
+    let (engine, registry) = (
+        Engine::connect("full").await,
+        Registry::start_at(disk.path()),
+    );
+    let image = engine.image("a", &[20_000_000]).await;
+    let repository = Repository::parse(&format!("{}/app", registry.host())).unwrap();
+    let client = client(registry.credentials());
+    let started = std::time::Instant::now();
+    let progress = &mut |event| {
+        if let PushProgress::Again { because, .. } = event {
+            eprintln!("{because} {:?}", started.elapsed());
+        }
+    };
+    let error = push(
+        &engine.docker,
+        &client,
+        &image,
+        &repository,
+        TAG,
+        WANTED,
+        &Right,
+        progress,
+    )
+    .await
+    .unwrap_err();
+    eprintln!("{} {:?}", error.render(), started.elapsed());
+    assert!(
+        error.render().contains("has no space left"),
+        "{}",
+        error.render()
+    );
+    engine.remove(&image).await;
+}

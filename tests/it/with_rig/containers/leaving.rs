@@ -99,7 +99,11 @@ fn killed_in_every_phase() {
         ];
         for (hosts, phase, script) in phases {
             let mut victim = Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "with_rig::containers::leaving::victim", "--ignored"])
+                .args([
+                    "--exact",
+                    "with_rig::containers::leaving::victim",
+                    "--ignored",
+                ])
                 .env("VICTIM_OWNER", &bench.owner)
                 .env("VICTIM_PLACE", bench.place.path())
                 .env("VICTIM_HOSTS", hosts)

@@ -1,6 +1,7 @@
 //! Real counterparts for tests, started by the test that needs them and gone with it.
 
 pub(crate) mod images;
+pub(crate) mod ministack;
 pub(crate) mod registry;
 
 use std::path::PathBuf;
@@ -21,4 +22,45 @@ pub(crate) fn tool(name: &str) -> PathBuf {
             "this test needs the program `{name}`: it is neither in MLACTION_TEST_TOOLS nor on PATH"
         )
     })
+}
+
+/// A small disk of its own, for what must run full. Mounting needs root.
+pub(crate) struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    /// Mounts a disk of a size like `8m`.
+    #[track_caller]
+    pub(crate) fn mount(size: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let is_mounted = as_root(
+            &["mount", "-t", "tmpfs", "-o", &options, "tmpfs"],
+            folder.path(),
+        );
+        assert!(
+            is_mounted,
+            "this test mounts a tmpfs and needs root, or sudo without a password"
+        );
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // Lazily: what still has a file open there may end later.
+        as_root(&["umount", "--lazy"], self.0.path());
+    }
+}
+
+fn as_root(command: &[&str], path: &std::path::Path) -> bool {
+    let run = |command: &[&str]| {
+        let mut process = std::process::Command::new(command[0]);
+        let status = process.args(&command[1..]).arg(path).status();
+        status.is_ok_and(|status| status.success())
+    };
+    run(command) || run(&[&["sudo", "-n"], command].concat())
 }
