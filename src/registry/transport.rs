@@ -86,7 +86,7 @@ enum Route {
 enum Sender {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
-    Proxy(Client<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>, Full<Bytes>>),
+    Proxy(Box<Client<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>, Full<Bytes>>>),
 }
 
 impl Transport {
@@ -167,7 +167,7 @@ impl Transport {
             (_, Some(proxy)) => {
                 let tunnel = tunnel(&proxy)?;
                 let tls = tls()?.https_only().enable_http1().wrap_connector(tunnel);
-                Sender::Proxy(Client::builder(TokioExecutor::new()).build(tls))
+                Sender::Proxy(Box::new(Client::builder(TokioExecutor::new()).build(tls)))
             }
             (_, None) => {
                 let tls = tls()?.https_only().enable_http1().wrap_connector(tcp());

@@ -13,6 +13,7 @@ mod offline;
 mod project;
 mod reference;
 mod registry;
+mod registry_http;
 mod stopping;
 mod support;
 mod template;
