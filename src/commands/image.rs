@@ -12,7 +12,7 @@ use crate::data::known::Known;
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::image::{ImagePlan, Settings};
 use crate::plan::text;
-use crate::registry::settings::RegistryPlan;
+use crate::registry::plan::RegistryPlan;
 use crate::run::image::{self, Made, Wanted};
 use crate::talk::Talk;
 

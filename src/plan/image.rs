@@ -15,7 +15,8 @@ use crate::image::build::Builder;
 use crate::image::context::Context as BuildContext;
 use crate::image::dockerfile::{Dockerfile, Mistake};
 use crate::image::{BuildRequest, SecretSource};
-use crate::registry::settings::{self, Registry, RegistryPlan};
+use crate::registry::plan::RegistryPlan;
+use crate::registry::settings::{self, Registry};
 
 /// What the config says of the image.
 #[derive(Debug)]

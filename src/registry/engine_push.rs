@@ -139,7 +139,8 @@ async fn attempts(
     let mut is_expired = false;
     loop {
         let login = logins.login(is_expired).await?;
-        let (account, result) = once(docker, target, wanted, login.as_ref(), progress).await;
+        let (account, result) =
+            once(docker, client, target, wanted, login.as_ref(), progress).await;
         all.add(&account);
         let said = match result {
             Ok(()) => {
@@ -158,14 +159,7 @@ async fn attempts(
                     .hint("look at the engine's logs (`journalctl -u docker`)"));
             }
         };
-        let mut said = said;
-        let mut kind = Refusal::read(&said);
-        // NOTE: to an engine a full registry is one that breaks the connection or knows no reason.
-        if kind == Refusal::Away
-            && let Some(words) = client.fullness(target).await
-        {
-            (kind, said) = (Refusal::NoSpace, words);
-        }
+        let kind = Refusal::read(&said);
         if !kind.is_passing() || attempt == ATTEMPTS || Instant::now() > deadline {
             let error = kind.error(&said, target.repository(), login.as_ref());
             return Ok(Done {
@@ -189,12 +183,13 @@ async fn attempts(
 /// One attempt: what it did, and how it ended.
 async fn once(
     docker: &Docker,
+    client: &Client,
     target: &Reference,
     wanted: Wanted<'_>,
     login: Option<&Login>,
     progress: &mut dyn FnMut(PushProgress),
 ) -> (Account, std::result::Result<(), EngineError>) {
-    let mut account = Account::default();
+    let (mut account, mut is_probed) = (Account::default(), false);
     let tag = target.tag().unwrap_or_default();
     let platform = Some(wanted.platform);
     let mut events = std::pin::pin!(events(docker, target.repository(), tag, platform, login));
@@ -205,6 +200,15 @@ async fn once(
             Ok(Some(Err(cause))) => return (account, Err(cause)),
             Err(_) => return (account, Err(EngineError::RequestTimeoutError)),
         };
+        // NOTE: an engine repeats a layer for a minute and keeps the registry's reason to itself: a
+        // full disk looks like any other fault. Its own words are had by asking it directly.
+        let is_retrying = |status: &str| status.starts_with("Retrying in");
+        if !is_probed && event.status.as_deref().is_some_and(is_retrying) {
+            is_probed = true;
+            if let Some(error) = client.fullness(target).await {
+                return (account, Err(EngineError::DockerStreamError { error }));
+            }
+        }
         if account.take(&event) {
             progress(PushProgress::Moving(account.amount()));
         }

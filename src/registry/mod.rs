@@ -15,6 +15,7 @@ pub mod engine_push;
 pub mod local;
 pub mod oci;
 pub mod oci_repository;
+pub mod plan;
 mod probe;
 pub mod push_refusal;
 pub mod push_stream;
@@ -33,8 +34,9 @@ use self::ecr::Ecr;
 use self::engine_push::{PushProgress, Pushed};
 use self::local::Local;
 use self::oci_repository::OciRepository;
+use self::plan::RegistryPlan;
 use self::reference::Repository;
-use self::settings::RegistryPlan;
+
 use crate::error::{Error, ExitCode, Result};
 use crate::image::BuiltImage;
 

@@ -281,7 +281,7 @@ impl Client {
             headers,
             body,
         };
-        let host = server.host().unwrap_or_default();
+        let host = server.authority().map_or("", |host| host.as_str());
         let answer = self.transport.send(&call).await;
         let answer = answer.map_err(|failure| super::answers::unanswered(host, &failure))?;
         match answer.status {
@@ -314,7 +314,7 @@ impl Client {
         call.headers
             .extend(login.map(|login| (AUTHORIZATION, login.clone())));
         for _ in 0..=MAX_REDIRECTS {
-            let host = call.uri.host().unwrap_or_default();
+            let host = call.uri.authority().map_or("", |host| host.as_str());
             let answer = self.transport.send(&call).await;
             let answer = answer.map_err(|failure| super::answers::unanswered(host, &failure))?;
             if !answer.status.is_redirection() {

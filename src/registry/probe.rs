@@ -48,5 +48,5 @@ fn full(answer: &Answer) -> Option<String> {
     let lower = text.to_lowercase();
     let is_full = answer.status == StatusCode::INSUFFICIENT_STORAGE
         || FULL.iter().any(|words| lower.contains(words));
-    (is_full && !answer.status.is_success()).then(|| text.into_owned())
+    (is_full && !answer.status.is_success()).then(|| format!("no space left: {text}"))
 }

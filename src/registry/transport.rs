@@ -82,11 +82,14 @@ enum Route {
     Proxy(Uri),
 }
 
+/// TLS to a registry, through a tunnel that a proxy makes, which may itself be asked by TLS.
+type ByProxy = HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>;
+
 #[derive(Clone)]
 enum Sender {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
-    Proxy(Client<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>, Full<Bytes>>),
+    Proxy(Box<Client<ByProxy, Full<Bytes>>>),
 }
 
 impl Transport {
@@ -167,7 +170,7 @@ impl Transport {
             (_, Some(proxy)) => {
                 let tunnel = tunnel(&proxy)?;
                 let tls = tls()?.https_only().enable_http1().wrap_connector(tunnel);
-                Sender::Proxy(Client::builder(TokioExecutor::new()).build(tls))
+                Sender::Proxy(Box::new(Client::builder(TokioExecutor::new()).build(tls)))
             }
             (_, None) => {
                 let tls = tls()?.https_only().enable_http1().wrap_connector(tcp());

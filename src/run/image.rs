@@ -24,7 +24,7 @@ use crate::record;
 use crate::registry::credentials::Credentials;
 use crate::registry::engine_push::PushProgress;
 use crate::registry::local::Local;
-use crate::registry::settings::RegistryPlan;
+use crate::registry::plan::RegistryPlan;
 use crate::registry::{self, ImageRef, Published, Registry as _};
 use crate::report::text;
 use crate::talk::{Step, Talk};

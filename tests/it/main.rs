@@ -11,6 +11,7 @@ mod metrics;
 mod offline;
 mod project;
 mod reference;
+mod registry_http;
 mod stopping;
 mod template;
 mod toolkit;

@@ -6,7 +6,7 @@ use aws_sdk_ecr::config::{Credentials, Region};
 use mlaction::error::ExitCode;
 use mlaction::registry::Registry as _;
 use mlaction::registry::ecr::Ecr;
-use mlaction::registry::settings::{EcrPlan, Partition};
+use mlaction::registry::plan::{EcrPlan, Partition};
 use serde_json::{Value, json};
 use wiremock::matchers::header;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -246,7 +246,10 @@ async fn missing_credentials_and_a_silent_aws_are_told_apart() {
         error.render()
     );
 
-    let gone = MockServer::start().await.uri();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let gone = format!("http://{address}");
     let error = ecr(&gone, plan()).await.find(TAG).await.unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Publish, "{}", error.render());
     assert_eq!(

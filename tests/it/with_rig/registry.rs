@@ -114,7 +114,10 @@ async fn a_push_is_proven_counted_and_sends_nothing_twice() {
 
     let name = format!("{repository}:{TAG}");
     assert_eq!(skopeo(&name)["Digest"], first.manifest.digest.as_str());
-    assert_eq!(engine.names(&image).await, [image.name.clone()]);
+    assert_eq!(
+        engine.names(&image).await,
+        std::slice::from_ref(&image.name)
+    );
     let reference = repository.tagged(TAG).unwrap();
     assert_eq!(
         client.manifest(&reference).await.unwrap(),
@@ -225,7 +228,10 @@ async fn an_engines_refusals_are_told_apart() {
     assert_eq!(code, ExitCode::Publish);
     assert!(text.contains("went away during the push"), "{text}");
     // No name is left over by failures.
-    assert_eq!(engine.names(&image).await, [image.name.clone()]);
+    assert_eq!(
+        engine.names(&image).await,
+        std::slice::from_ref(&image.name)
+    );
     engine.remove(&image).await;
 }
 
@@ -237,19 +243,18 @@ async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
     let client = client(registry.credentials());
     let mut is_killed = false;
     let mut again = 0;
-    let started = std::time::Instant::now();
     let progress = &mut |event| match event {
         PushProgress::Moving(amount) => {
-            if !is_killed && amount.pushed == 1 && amount.sent > 10_000_000 {
+            if !is_killed && amount.sent > 10_000_000 {
                 registry.kill();
                 is_killed = true;
-                eprintln!("{amount:?}");
             }
         }
-        PushProgress::Again { because, .. } => {
-            eprintln!("{because} {:?}", started.elapsed());
+        PushProgress::Again { .. } => {
             again += 1;
-            registry.restart();
+            if again == 1 {
+                registry.restart();
+            }
         }
     };
     let pushed = push(
@@ -264,7 +269,6 @@ async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
     )
     .await
     .unwrap();
-    eprintln!("{pushed:?} {:?}", started.elapsed());
     assert!(is_killed && again > 0);
     assert_eq!((pushed.layers, pushed.pushed), (2, 2));
     assert_eq!(
@@ -284,12 +288,7 @@ async fn a_full_registry_is_said_to_be_full() {
     let image = engine.image("a", &[20_000_000]).await;
     let repository = Repository::parse(&format!("{}/app", registry.host())).unwrap();
     let client = client(registry.credentials());
-    let started = std::time::Instant::now();
-    let progress = &mut |event| {
-        if let PushProgress::Again { because, .. } = event {
-            eprintln!("{because} {:?}", started.elapsed());
-        }
-    };
+    let progress = &mut |_| {};
     let error = push(
         &engine.docker,
         &client,
@@ -302,7 +301,7 @@ async fn a_full_registry_is_said_to_be_full() {
     )
     .await
     .unwrap_err();
-    eprintln!("{} {:?}", error.render(), started.elapsed());
+    assert_eq!(error.exit_code(), ExitCode::Publish);
     assert!(
         error.render().contains("has no space left"),
         "{}",

@@ -85,11 +85,6 @@ impl Registry {
     pub(crate) fn restart(&mut self) {
         (self.process, self.port) = serve(self.folder.path(), &self.storage, self.port);
     }
-
-    /// The folder with the images.
-    pub(crate) fn storage(&self) -> &Path {
-        &self.storage
-    }
 }
 
 impl Drop for Registry {
