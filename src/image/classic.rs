@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::Network;
 use super::build::Build;
-use super::failure::{Cause, instructions};
+use super::failure::Cause;
+use super::failure::instructions::{self, Counted};
 use super::progress::{BuildEvent, Splitter, one_line};
 use crate::error::{Error, ExitCode, Result};
 
@@ -354,9 +355,9 @@ impl Log {
         }
         let step = self.step_ended(Some(message.clone()), events);
         let cause = Cause {
-            line: step
-                .as_deref()
-                .and_then(|step| instructions::line_of(build.context.dockerfile(), step)),
+            line: step.as_deref().and_then(|step| {
+                instructions::line_of(build.context.dockerfile(), step, Counted::All)
+            }),
             step,
             tail: self.tail.drain(..).collect(),
             message,
