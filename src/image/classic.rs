@@ -99,7 +99,7 @@ pub(super) async fn build(
                 let bytes = sent.load(std::sync::atomic::Ordering::Relaxed);
                 if bytes != told {
                     told = bytes;
-                    events(BuildEvent::Transfer { bytes, files: 1 });
+                    events(BuildEvent::Transfer { bytes, files: None });
                 }
                 continue;
             }
@@ -275,14 +275,14 @@ impl Log {
     }
 
     fn line(&mut self, line: String, events: &mut (dyn FnMut(BuildEvent) + Send)) {
-        let parsed = line
-            .strip_prefix("Step ")
-            .and_then(|rest| rest.split_once(" : "))
-            .filter(|(place, _)| {
-                place
-                    .chars()
-                    .all(|char| char.is_ascii_digit() || char == '/')
-            });
+        // Docker's words, and Podman's.
+        let docker = || line.strip_prefix("Step ")?.split_once(" : ");
+        let podman = || line.strip_prefix("STEP ")?.split_once(": ");
+        let parsed = docker().or_else(podman).filter(|(place, _)| {
+            place
+                .chars()
+                .all(|char| char.is_ascii_digit() || char == '/')
+        });
         if let Some((place, instruction)) = parsed {
             self.step_ended(None, events);
             let name = format!("[{place}] {instruction}");
@@ -302,8 +302,12 @@ impl Log {
         let Some(step) = &mut self.step else {
             return;
         };
-        match line.trim_start().strip_prefix("---> ") {
-            Some("Using cache") => step.cached = true,
+        let said = line
+            .trim_start()
+            .strip_prefix("---> ")
+            .or(line.strip_prefix("--> "));
+        match said {
+            Some(said) if said.starts_with("Using cache") => step.cached = true,
             Some(_) => {}
             None if line.trim().is_empty() => {}
             None if line.starts_with("Removing intermediate container ") => {}

@@ -47,8 +47,8 @@ pub enum BuildEvent {
     Transfer {
         /// Bytes sent.
         bytes: u64,
-        /// Files sent.
-        files: u64,
+        /// Files sent; none when they are not counted, as in an archive.
+        files: Option<u64>,
     },
     /// Something to look at that fails nothing, such as a mistake in style of the Dockerfile.
     Warning {
@@ -133,8 +133,12 @@ impl Lines {
                 bytes: count,
                 files,
             } => {
-                let unit = if *files == 1 { "file" } else { "files" };
-                let line = format!("sent {} in {files} {unit}", bytes(*count));
+                let in_files = match files {
+                    None => String::new(),
+                    Some(1) => " in 1 file".to_owned(),
+                    Some(files) => format!(" in {files} files"),
+                };
+                let line = format!("sent {}{in_files}", bytes(*count));
                 Some(Line::Now(line))
             }
             BuildEvent::Warning { text, line } => Some(Line::Output(match line {

@@ -139,7 +139,7 @@ impl Lab {
     /// Bytes and files of the context that were sent.
     pub(super) fn sent(&self) -> (u64, u64) {
         let mut sent = self.events.iter().filter_map(|event| match event {
-            BuildEvent::Transfer { bytes, files } => Some((*bytes, *files)),
+            BuildEvent::Transfer { bytes, files } => Some((*bytes, files.unwrap_or_default())),
             _ => None,
         });
         sent.next_back().unwrap_or_default()
