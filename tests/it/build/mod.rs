@@ -3,6 +3,7 @@
 
 mod engine;
 mod lab;
+mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
