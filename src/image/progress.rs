@@ -7,7 +7,8 @@ use crate::report::text::{bytes, duration, plain};
 /// Something that happened in a build. Every text in it is clean for a terminal and one line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BuildEvent {
-    /// A step began. Steps run beside one another.
+    /// A step began. Steps run beside one another, and BuildKit begins some twice: it looks whether it
+    /// has the result, then makes it.
     StepStarted {
         /// What names the step in the events after this one.
         step: String,

@@ -91,9 +91,14 @@ impl Link {
     }
 
     async fn upgrade(engine: &Engine, session: &Session, routes: Routes) -> Result<Self, Refused> {
-        let pipe = engine.upgrade("/session", &session.headers()).await?;
+        let headers = session.headers();
+        let (pipe, control) = futures_util::future::try_join(
+            engine.upgrade("/session", &headers),
+            control(engine, Way::Upgrade),
+        )
+        .await?;
         Ok(Self {
-            control: control(engine, Way::Upgrade).await?,
+            control,
             serving: Box::pin(serve(pipe, routes)),
         })
     }
