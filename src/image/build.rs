@@ -15,6 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::credentials::Credentials;
 
+/// What BuildKit of Docker 20.10 says when it computed the same thing twice at once and waited for
+/// itself too long: steps that copy many files on a slow disk. The next attempt finds what this one
+/// has computed.
+const TANGLED: &str = "flightcontrol: exceeded retry timeout";
+
+/// Attempts of a build that fails so.
+const ATTEMPTS: u32 = 3;
+
 /// What builds.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
@@ -84,26 +92,46 @@ impl<'a> Build<'a> {
     pub async fn run(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<BuiltImage> {
         self.check_arguments()?;
         let secrets = Secrets::read(&self.request.secrets, self.env)?;
-        let id = match self.builder {
-            Builder::Classic => self.classic(events).await?,
-            Builder::BuildKit | Builder::Auto => match BuildKit::open(self, secrets).await {
-                Ok(buildkit) => self.buildkit(buildkit, events).await?,
-                Err(refused) if self.builder == Builder::Auto && buildkit::is_absent(&refused) => {
-                    self.classic(events).await?
+        let mut attempt = 0;
+        let id = loop {
+            attempt += 1;
+            match self.once(&secrets, events).await {
+                Err(error) if attempt < ATTEMPTS && error.to_string().contains(TANGLED) => {
+                    events(BuildEvent::Warning {
+                        text: "the engine got in its own way; once more".to_owned(),
+                        line: None,
+                    });
                 }
-                Err(refused) => {
-                    let error = Error::new(ExitCode::Build, "cannot use the engine's BuildKit");
-                    return Err(error.because(refused).hint(
-                        "choose the classic builder if the engine has no BuildKit (Podman has none)",
-                    ));
-                }
-            },
+                result => break result?,
+            }
         };
         self.check_image(&id).await?;
         Ok(BuiltImage {
             name: self.request.name.clone(),
             id,
         })
+    }
+
+    async fn once(
+        &self,
+        secrets: &Secrets,
+        events: &mut (dyn FnMut(BuildEvent) + Send),
+    ) -> Result<String> {
+        if self.builder == Builder::Classic {
+            return self.classic(events).await;
+        }
+        match BuildKit::open(self, secrets.clone()).await {
+            Ok(buildkit) => self.buildkit(buildkit, events).await,
+            Err(refused) if self.builder == Builder::Auto && buildkit::is_absent(&refused) => {
+                self.classic(events).await
+            }
+            Err(refused) => {
+                let error = Error::new(ExitCode::Build, "cannot use the engine's BuildKit");
+                Err(error.because(refused).hint(
+                    "choose the classic builder if the engine has no BuildKit (Podman has none)",
+                ))
+            }
+        }
     }
 
     async fn buildkit(

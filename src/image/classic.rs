@@ -1,19 +1,25 @@
 //! Builds by the classic builder, for engines without BuildKit: the context as a streamed tar.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_URL_SAFE, Engine as _};
 use bollard::errors::Error as DockerError;
 use bollard::models::BuildInfo;
 use bollard::query_parameters::{BuildImageOptionsBuilder, BuilderVersion};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use http::header::{HeaderName, HeaderValue};
+use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use super::Network;
 use super::build::Build;
-use super::failure::{Cause, instructions};
+use super::dockerfile::Dockerfile;
+use super::failure::Cause;
+use super::failure::instructions::{self, Counted};
 use super::progress::{BuildEvent, Splitter, one_line};
 use crate::error::{Error, ExitCode, Result};
 
@@ -65,7 +71,7 @@ pub(super) async fn build(
         .build();
     // What goes wrong with the context is known here and not there: the engine sees the end.
     let broken: Arc<Mutex<Option<Error>>> = Arc::default();
-    let sent = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let sent = Arc::new(AtomicU64::new(0));
     let (noting, counting) = (Arc::clone(&broken), Arc::clone(&sent));
     let tar = build.context.tar(files.more).map_err(move |error| {
         let own = error
@@ -79,14 +85,18 @@ pub(super) async fn build(
         io::Error::from(error.kind())
     });
     let tar = tar.inspect_ok(move |bytes| {
-        counting.fetch_add(bytes.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        counting.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     });
     let body = bollard::body_try_stream(tar);
-    let mut answers = std::pin::pin!(build.engine.docker().build_image(
-        options,
-        credentials,
-        Some(body)
-    ));
+    let mut docker = build.engine.docker().clone();
+    if let Some(credentials) = credentials {
+        docker = docker.with_request_modifier(move |mut request| {
+            let name = HeaderName::from_static("x-registry-config");
+            request.headers_mut().insert(name, credentials.clone());
+            request
+        });
+    }
+    let mut answers = std::pin::pin!(docker.build_image(options, None, Some(body)));
     let mut log = Log::default();
     let mut ticks = tokio::time::interval(TICK);
     let mut told = 0;
@@ -95,10 +105,10 @@ pub(super) async fn build(
             biased;
             answer = answers.next() => answer,
             _ = ticks.tick() => {
-                let bytes = sent.load(std::sync::atomic::Ordering::Relaxed);
+                let bytes = sent.load(Ordering::Relaxed);
                 if bytes != told {
                     told = bytes;
-                    events(BuildEvent::Transfer { bytes, files: 1 });
+                    events(BuildEvent::Transfer { bytes, files: None });
                 }
                 continue;
             }
@@ -187,13 +197,13 @@ fn files(build: &Build<'_>) -> Result<MoreFiles> {
     })
 }
 
-/// Credentials for the registries that the Dockerfile's base images are in.
-async fn credentials(
-    build: &Build<'_>,
-) -> Result<Option<HashMap<String, bollard::auth::DockerCredentials>>> {
-    use secrecy::ExposeSecret as _;
+/// The logins for the registries that the Dockerfile's base images are in, as a header.
+///
+/// NOTE: the client library writes it in the alphabet of plain Base64, which engines take for no
+/// login at all when `+` or `/` is in it.
+async fn credentials(build: &Build<'_>) -> Result<Option<HeaderValue>> {
     let request = build.request;
-    let Ok(dockerfile) = super::dockerfile::Dockerfile::parse(build.context.dockerfile()) else {
+    let Ok(dockerfile) = Dockerfile::parse(build.context.dockerfile()) else {
         return Ok(None);
     };
     let reads = dockerfile.reads(
@@ -203,7 +213,7 @@ async fn credentials(
     );
     let images = reads.map(|reads| reads.images).unwrap_or_default();
     let references = images.iter().map(|image| image.reference.as_str());
-    let mut all = HashMap::new();
+    let mut all = BTreeMap::new();
     for reference in references.chain(request.cache_from.iter().map(String::as_str)) {
         let (host, key) = match reference.split_once('/') {
             Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => (host, host),
@@ -213,19 +223,24 @@ async fn credentials(
             continue;
         }
         if let Some(login) = build.credentials.for_host(host).await? {
-            let secret = Some(login.password.expose_secret().to_owned());
-            let mut credentials = bollard::auth::DockerCredentials::default();
-            match login.is_token {
-                true => credentials.identitytoken = secret,
-                false => {
-                    credentials.username = Some(login.user);
-                    credentials.password = secret;
-                }
-            }
-            all.insert(key.to_owned(), credentials);
+            let secret = login.password.expose_secret();
+            let fields = match login.is_token {
+                true => serde_json::json!({ "identitytoken": secret }),
+                false => serde_json::json!({ "username": login.user, "password": secret }),
+            };
+            all.insert(key, fields);
         }
     }
-    Ok((!all.is_empty()).then_some(all))
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::json!(all).to_string();
+    // Base64 is always a header's value.
+    let header = HeaderValue::from_str(&BASE64_URL_SAFE.encode(json)).ok();
+    Ok(header.map(|mut header| {
+        header.set_sensitive(true);
+        header
+    }))
 }
 
 /// What the builder has said.
@@ -274,14 +289,14 @@ impl Log {
     }
 
     fn line(&mut self, line: String, events: &mut (dyn FnMut(BuildEvent) + Send)) {
-        let parsed = line
-            .strip_prefix("Step ")
-            .and_then(|rest| rest.split_once(" : "))
-            .filter(|(place, _)| {
-                place
-                    .chars()
-                    .all(|char| char.is_ascii_digit() || char == '/')
-            });
+        // Docker's words, and Podman's.
+        let docker = || line.strip_prefix("Step ")?.split_once(" : ");
+        let podman = || line.strip_prefix("STEP ")?.split_once(": ");
+        let parsed = docker().or_else(podman).filter(|(place, _)| {
+            place
+                .chars()
+                .all(|char| char.is_ascii_digit() || char == '/')
+        });
         if let Some((place, instruction)) = parsed {
             self.step_ended(None, events);
             let name = format!("[{place}] {instruction}");
@@ -301,8 +316,12 @@ impl Log {
         let Some(step) = &mut self.step else {
             return;
         };
-        match line.trim_start().strip_prefix("---> ") {
-            Some("Using cache") => step.cached = true,
+        let said = line
+            .trim_start()
+            .strip_prefix("---> ")
+            .or(line.strip_prefix("--> "));
+        match said {
+            Some(said) if said.starts_with("Using cache") => step.cached = true,
             Some(_) => {}
             None if line.trim().is_empty() => {}
             None if line.starts_with("Removing intermediate container ") => {}
@@ -354,9 +373,9 @@ impl Log {
         }
         let step = self.step_ended(Some(message.clone()), events);
         let cause = Cause {
-            line: step
-                .as_deref()
-                .and_then(|step| instructions::line_of(build.context.dockerfile(), step)),
+            line: step.as_deref().and_then(|step| {
+                instructions::line_of(build.context.dockerfile(), step, Counted::All)
+            }),
             step,
             tail: self.tail.drain(..).collect(),
             message,

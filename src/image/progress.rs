@@ -7,7 +7,8 @@ use crate::report::text::{bytes, duration, plain};
 /// Something that happened in a build. Every text in it is clean for a terminal and one line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BuildEvent {
-    /// A step began. Steps run beside one another.
+    /// A step began. Steps run beside one another, and BuildKit begins some twice: it looks whether it
+    /// has the result, then makes it.
     StepStarted {
         /// What names the step in the events after this one.
         step: String,
@@ -47,8 +48,8 @@ pub enum BuildEvent {
     Transfer {
         /// Bytes sent.
         bytes: u64,
-        /// Files sent.
-        files: u64,
+        /// Files sent; none when they are not counted, as in an archive.
+        files: Option<u64>,
     },
     /// Something to look at that fails nothing, such as a mistake in style of the Dockerfile.
     Warning {
@@ -133,8 +134,12 @@ impl Lines {
                 bytes: count,
                 files,
             } => {
-                let unit = if *files == 1 { "file" } else { "files" };
-                let line = format!("sent {} in {files} {unit}", bytes(*count));
+                let in_files = match files {
+                    None => String::new(),
+                    Some(1) => " in 1 file".to_owned(),
+                    Some(files) => format!(" in {files} files"),
+                };
+                let line = format!("sent {}{in_files}", bytes(*count));
                 Some(Line::Now(line))
             }
             BuildEvent::Warning { text, line } => Some(Line::Output(match line {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tonic::{Code, Status};
 
 use super::super::build::Build;
-use super::super::failure::{Cause, instructions};
+use super::super::failure::Cause;
+use super::super::failure::instructions::{self, Counted};
 use super::super::progress::one_line;
 use super::status::Tracker;
 use crate::error::Error;
@@ -34,7 +35,13 @@ pub(super) fn error(status: &Status, tracker: &Tracker, build: &Build<'_>) -> Er
         .map(|failed| failed.tail.iter().cloned().collect());
     let step = failed.map(|failed| failed.name.to_owned());
     // 20.10 sends no details.
-    let by_name = || instructions::line_of(build.context.dockerfile(), step.as_deref()?);
+    let by_name = || {
+        instructions::line_of(
+            build.context.dockerfile(),
+            step.as_deref()?,
+            Counted::InStage,
+        )
+    };
     let cause = Cause {
         line: details.line.or_else(by_name),
         step,

@@ -29,8 +29,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Largest message from the engine, in bytes; logs come in pieces of less.
 const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// Largest trailers of a call, in bytes: those of a failed one hold the Dockerfile and stacks.
-const LARGEST_TRAILERS: u32 = 4 * 1024 * 1024;
+/// Largest headers and trailers of a call, in bytes: those of a failed one hold the Dockerfile and
+/// stacks, and those of a transfer every name that the Dockerfile copies.
+const LARGEST_HEADERS: u32 = 4 * 1024 * 1024;
 
 /// Bytes of the session that wait to go through the tunnel.
 const TUNNEL: usize = 256 * 1024;
@@ -90,9 +91,14 @@ impl Link {
     }
 
     async fn upgrade(engine: &Engine, session: &Session, routes: Routes) -> Result<Self, Refused> {
-        let pipe = engine.upgrade("/session", &session.headers()).await?;
+        let headers = session.headers();
+        let (pipe, control) = futures_util::future::try_join(
+            engine.upgrade("/session", &headers),
+            control(engine, Way::Upgrade),
+        )
+        .await?;
         Ok(Self {
-            control: control(engine, Way::Upgrade).await?,
+            control,
             serving: Box::pin(serve(pipe, routes)),
         })
     }
@@ -151,7 +157,8 @@ impl Link {
 /// Answers the engine's calls until the connection ends.
 async fn serve(pipe: Pipe, routes: Routes) {
     let service = TowerToHyperService::new(routes);
-    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    server.max_header_list_size(LARGEST_HEADERS);
     // How it ends says nothing that the build's own end does not.
     let _ = server.serve_connection(TokioIo::new(pipe), service).await;
 }
@@ -163,7 +170,7 @@ async fn control(engine: &Engine, way: Way) -> Result<ControlClient<Channel>, Re
     };
     let channel = Endpoint::from_static("http://docker")
         .connect_timeout(DEADLINE)
-        .http2_max_header_list_size(LARGEST_TRAILERS)
+        .http2_max_header_list_size(LARGEST_HEADERS)
         .connect_with_connector(dialer)
         .await
         .map_err(|error| Refused::Io(std::io::Error::other(error)))?;

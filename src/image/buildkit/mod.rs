@@ -47,6 +47,9 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// How long the last words of a build may take to arrive after its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// What BuildKit calls a context that it keeps.
+const LOCAL: &str = "source.local";
+
 /// A session with an engine's BuildKit.
 pub(super) struct BuildKit<'a> {
     build: &'a Build<'a>,
@@ -78,7 +81,7 @@ impl<'a> BuildKit<'a> {
     /// What the engine keeps of contexts from builds before, in bytes: the largest of them.
     pub(super) async fn kept(&mut self) -> u64 {
         let request = DiskUsageRequest {
-            filter: vec!["type==source.local".to_owned()],
+            filter: vec![format!("type=={LOCAL}")],
             ..DiskUsageRequest::default()
         };
         let Self { link, .. } = self;
@@ -150,8 +153,7 @@ impl<'a> BuildKit<'a> {
                     let now = shared.sent();
                     if now != sent {
                         sent = now;
-                        let (bytes, files) = sent;
-                        events(BuildEvent::Transfer { bytes, files });
+                        events(transfer(sent));
                     }
                     let heard = heard.max(shared.asked_last());
                     if heard.elapsed() > SILENCE {
@@ -168,8 +170,7 @@ impl<'a> BuildKit<'a> {
         tracker.end(events);
         let now = shared.sent();
         if now != sent {
-            let (bytes, files) = now;
-            events(BuildEvent::Transfer { bytes, files });
+            events(transfer(now));
         }
         match solved {
             Some((Ok(response), _)) => match tracker.foreign() {
@@ -180,6 +181,11 @@ impl<'a> BuildKit<'a> {
             None => Err(gone("it did not answer")),
         }
     }
+}
+
+fn transfer((bytes, files): (u64, u64)) -> BuildEvent {
+    let files = Some(files);
+    BuildEvent::Transfer { bytes, files }
 }
 
 /// The id of what was built: of the configuration, or of the manifest in containerd's store.

@@ -30,7 +30,8 @@ pub(super) struct Tracker {
 #[derive(Default)]
 struct Step {
     name: String,
-    is_started: bool,
+    /// When it began the last time: BuildKit looks at some steps twice.
+    started: Option<Timestamp>,
     is_ended: bool,
     lines: HashMap<i64, Splitter>,
     tail: VecDeque<String>,
@@ -142,8 +143,9 @@ impl Tracker {
         if step.name.is_empty() {
             step.name = self.hidden.hide(&one_line(&vertex.name));
         }
-        if vertex.started.is_some() && !step.is_started {
-            step.is_started = true;
+        if vertex.started.is_some() && step.started != vertex.started {
+            step.started = vertex.started;
+            step.is_ended = false;
             events(BuildEvent::StepStarted {
                 step: one_line(&vertex.digest),
                 name: step.name.clone(),

@@ -14,6 +14,7 @@ use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
 use bollard_buildkit_proto::moby::filesync::packet::file_sync_server::FileSync;
 use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -26,8 +27,11 @@ use crate::image::context::{Context, Entry, Kind};
 /// Bytes of a file in one message. With those that wait this bounds the memory of a build.
 const PIECE: usize = 256 * 1024;
 
-/// Messages that wait for the connection.
+/// Batches of messages that wait for the connection.
 const WAITING: usize = 16;
+
+/// STATs of one batch: a thread that is woken for each of them does little else.
+const BATCH: usize = 128;
 
 /// Files that are read at once.
 const READERS: usize = 4;
@@ -41,7 +45,8 @@ const LINK: u32 = 1 << 27;
 const NO_RULES: &[u8] = b"# applied by mlaction\n";
 
 type Message = Result<Packet, Status>;
-type Messages = mpsc::Sender<Message>;
+type Batch = Result<Vec<Packet>, Status>;
+type Messages = mpsc::Sender<Batch>;
 
 /// The name under which the engine gets the Dockerfile, wherever it lies.
 pub(super) fn dockerfile_name(dockerfile: &Path) -> String {
@@ -81,8 +86,8 @@ impl Files {
 
 #[tonic::async_trait]
 impl FileSync for Files {
-    type DiffCopyStream = ReceiverStream<Message>;
-    type TarStreamStream = ReceiverStream<Message>;
+    type DiffCopyStream = BoxStream<'static, Message>;
+    type TarStreamStream = BoxStream<'static, Message>;
 
     async fn diff_copy(
         &self,
@@ -113,7 +118,14 @@ impl FileSync for Files {
             }
         });
         tokio::spawn(serve(transfer, requests));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let messages = ReceiverStream::new(receiver).flat_map(|batch| {
+            let messages = match batch {
+                Ok(packets) => packets.into_iter().map(Ok).collect(),
+                Err(status) => vec![Err(status)],
+            };
+            futures_util::stream::iter(messages)
+        });
+        Ok(Response::new(Box::pin(messages)))
     }
 
     async fn tar_stream(
@@ -166,7 +178,7 @@ async fn serve(transfer: Arc<Transfer>, mut requests: Streaming<Packet>) {
             Ok(PacketType::PacketFin) => {
                 let _ = transfer
                     .messages
-                    .send(Ok(message(PacketType::PacketFin)))
+                    .send(Ok(vec![message(PacketType::PacketFin)]))
                     .await;
                 return;
             }
@@ -211,6 +223,7 @@ impl Transfer {
             .because(error);
             Stop::Failed(error)
         })?;
+        let mut batch = Vec::with_capacity(BATCH);
         for (number, entry) in (0..).zip(filter.entries(context.entries())) {
             let entry = entry.map_err(Stop::Failed)?;
             let mut stat = Stat {
@@ -232,13 +245,18 @@ impl Transfer {
                     self.offer(number, Source::File(entry));
                 }
             }
-            self.tell(stat)?;
+            batch.push(tell(stat));
+            if batch.len() == BATCH {
+                self.put(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))?;
+            }
         }
-        self.put(message(PacketType::PacketStat))
+        batch.push(message(PacketType::PacketStat));
+        self.put(batch)
     }
 
     fn tell_memory(&self, wanted: &Wanted) -> Result<(), Stop> {
         let filter = Filter::new(wanted, None).unwrap_or_default();
+        let mut batch = Vec::new();
         let memory = self.files.memory.iter().enumerate();
         let told = memory.filter(|(_, (name, _))| filter.wants(name));
         for (number, (place, (name, bytes))) in (0..).zip(told) {
@@ -248,15 +266,16 @@ impl Transfer {
             head.copy_from_slice(&hash.as_bytes()[..8]);
             let time = i64::from_le_bytes(head).unsigned_abs() >> 3;
             self.offer(number, Source::Memory(place));
-            self.tell(Stat {
+            batch.push(tell(Stat {
                 path: name.clone(),
                 mode: 0o644,
                 size: signed(bytes.len() as u64),
                 mod_time: signed(time),
                 ..Stat::default()
-            })?;
+            }));
         }
-        self.put(message(PacketType::PacketStat))
+        batch.push(message(PacketType::PacketStat));
+        self.put(batch)
     }
 
     fn offer(&self, number: u32, source: Source) {
@@ -267,13 +286,6 @@ impl Transfer {
     fn take(&self, number: u32) -> Option<Source> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.remove(&number)
-    }
-
-    fn tell(&self, stat: Stat) -> Result<(), Stop> {
-        self.put(Packet {
-            stat: Some(stat),
-            ..message(PacketType::PacketStat)
-        })
     }
 
     fn send(&self, number: u32, source: &Source) -> Result<(), Stop> {
@@ -307,29 +319,37 @@ impl Transfer {
         sent: impl Fn(usize),
     ) -> Result<(), Stop> {
         let mut left = size;
-        while left > 0 {
+        loop {
             let most = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
-            let mut data = vec![0; most];
-            reader
-                .read_exact(&mut data)
-                .map_err(|error| Stop::Failed(unread(name, error)))?;
-            left -= most as u64;
-            sent(most);
-            self.put(Packet {
-                id: number,
-                data,
-                ..message(PacketType::PacketData)
-            })?;
+            let mut batch = Vec::with_capacity(2);
+            if most > 0 {
+                let mut data = vec![0; most];
+                let read = reader.read_exact(&mut data);
+                read.map_err(|error| Stop::Failed(unread(name, error)))?;
+                left -= most as u64;
+                sent(most);
+                batch.push(Packet {
+                    id: number,
+                    data,
+                    ..message(PacketType::PacketData)
+                });
+            }
+            if left == 0 {
+                batch.push(Packet {
+                    id: number,
+                    ..message(PacketType::PacketData)
+                });
+            }
+            self.put(batch)?;
+            if left == 0 {
+                return Ok(());
+            }
         }
-        self.put(Packet {
-            id: number,
-            ..message(PacketType::PacketData)
-        })
     }
 
-    fn put(&self, packet: Packet) -> Result<(), Stop> {
+    fn put(&self, batch: Vec<Packet>) -> Result<(), Stop> {
         self.messages
-            .blocking_send(Ok(packet))
+            .blocking_send(Ok(batch))
             .map_err(|_| Stop::Closed)
     }
 
@@ -350,6 +370,13 @@ fn unread(name: &str, error: std::io::Error) -> Error {
     own.cloned().unwrap_or_else(|| {
         Error::new(ExitCode::Build, format!("cannot read {name}")).because(error)
     })
+}
+
+fn tell(stat: Stat) -> Packet {
+    Packet {
+        stat: Some(stat),
+        ..message(PacketType::PacketStat)
+    }
 }
 
 fn message(kind: PacketType) -> Packet {

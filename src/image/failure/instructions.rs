@@ -8,14 +8,23 @@ struct Instruction {
     text: String,
     /// The name of its stage, or `stage-0`.
     stage: String,
-    /// Its place in the whole Dockerfile, from 1: what the classic builder counts.
+    /// Its place in the whole Dockerfile, from 1.
     place: usize,
-    /// Its place among those of its stage that make files, from 1: what BuildKit counts.
+    /// Its place among those of its stage that make files, from 1.
     in_stage: usize,
 }
 
+/// What the number of a step counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::image) enum Counted {
+    /// All instructions: the classic builder.
+    All,
+    /// Those of a stage that make files: BuildKit.
+    InStage,
+}
+
 /// The line of a step that is named `[2/3] RUN …` or `[stage 2/3] RUN …`.
-pub(in crate::image) fn line_of(dockerfile: &[u8], step: &str) -> Option<u32> {
+pub(in crate::image) fn line_of(dockerfile: &[u8], step: &str, counted: Counted) -> Option<u32> {
     let (place, instruction) = step.strip_prefix('[')?.split_once("] ")?;
     let (stage, place) = match place.split_once(' ') {
         Some((stage, place)) => (Some(stage), place),
@@ -30,7 +39,10 @@ pub(in crate::image) fn line_of(dockerfile: &[u8], step: &str) -> Option<u32> {
         .filter(|one| keyword(&one.text) == keyword(&wanted));
     let scored = same.map(|one| {
         let is_text = one.text == wanted;
-        let is_place = [one.place, one.in_stage].contains(&place);
+        let is_place = match counted {
+            Counted::All => one.place == place,
+            Counted::InStage => one.in_stage == place,
+        };
         let is_stage = stage.is_none_or(|stage| stage == one.stage);
         // Variables are replaced in the names of some steps, so that their words differ.
         let score = 4 * u8::from(is_text) + 2 * u8::from(is_place) + u8::from(is_stage);
@@ -108,18 +120,20 @@ mod tests {
     fn a_step_is_found_by_its_name() {
         let text = b"ARG A=1\nFROM scratch AS one\n\n# RUN x\nRUN  x \\\n  # why\n  && y\n\
                      RUN z\nRUN z\nFROM one\nCOPY $A /\nRUN z\n";
-        for (step, line) in [
-            ("[3/9] RUN x   && y", Some(5)),
-            ("[4/9] RUN z", Some(8)),
-            ("[5/9] RUN z", Some(9)),
-            ("[one 3/4] RUN z", Some(8)),
-            ("[one 4/4] RUN z", Some(9)),
-            ("[stage-1 3/3] RUN z", Some(12)),
-            ("[stage-1 2/3] COPY 1 /", Some(11)),
-            ("[9/9] RUN other", None),
-            ("[internal] load build context", None),
+        use Counted::{All, InStage};
+        for (step, counted, line) in [
+            ("[3/9] RUN x   && y", All, Some(5)),
+            ("[4/9] RUN z", All, Some(8)),
+            ("[5/9] RUN z", All, Some(9)),
+            ("[one 3/4] RUN z", InStage, Some(8)),
+            ("[one 4/4] RUN z", InStage, Some(9)),
+            ("[2/4] RUN x   && y", InStage, Some(5)),
+            ("[stage-1 3/3] RUN z", InStage, Some(12)),
+            ("[stage-1 2/3] COPY 1 /", InStage, Some(11)),
+            ("[9/9] RUN other", All, None),
+            ("[internal] load build context", InStage, None),
         ] {
-            assert_eq!(line_of(text, step), line, "{step}");
+            assert_eq!(line_of(text, step, counted), line, "{step}");
         }
         assert_eq!(at(text, 5).as_deref(), Some("RUN x && y"));
         assert_eq!(at(text, 11).as_deref(), Some("COPY $A /"));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
@@ -18,6 +18,8 @@ use mlaction::image::engine::{Endpoint, Engine};
 use mlaction::image::progress::BuildEvent;
 use mlaction::image::{BuildRequest, BuiltImage, Network};
 use mlaction::registry::credentials::Credentials;
+
+use crate::support::tool;
 
 pub(super) type Tree = BTreeMap<String, String>;
 
@@ -39,12 +41,6 @@ pub(super) async fn engines() -> Vec<Engine> {
     engines
 }
 
-pub(super) fn busybox() -> PathBuf {
-    let tools = std::env::var_os("MLACTION_TEST_TOOLS");
-    let tool = tools.map(|tools| Path::new(&tools).join("bin/busybox"));
-    tool.unwrap_or_else(|| PathBuf::from("/bin/busybox"))
-}
-
 /// A project with a Dockerfile, and what is built of it.
 pub(super) struct Lab {
     pub(super) place: tempfile::TempDir,
@@ -53,6 +49,7 @@ pub(super) struct Lab {
     pub(super) builder: Builder,
     pub(super) way: Option<Way>,
     pub(super) no_cache: bool,
+    pub(super) credentials: Credentials,
     pub(super) env: BTreeMap<String, String>,
     pub(super) events: Vec<BuildEvent>,
 }
@@ -96,6 +93,7 @@ impl Lab {
             builder: Builder::BuildKit,
             way: None,
             no_cache: false,
+            credentials: Credentials::from_environment(&BTreeMap::new()),
             env: BTreeMap::new(),
             events: Vec::new(),
         };
@@ -103,7 +101,7 @@ impl Lab {
         let unique = format!("# {}\n{dockerfile}", lab.request.name);
         lab.write("Dockerfile", &unique);
         if dockerfile.contains("busybox") {
-            std::fs::copy(busybox(), lab.path("busybox")).unwrap();
+            std::fs::copy(tool("busybox"), lab.path("busybox")).unwrap();
         }
         lab
     }
@@ -121,12 +119,11 @@ impl Lab {
     pub(super) async fn build(&mut self) -> Result<BuiltImage> {
         self.events.clear();
         let context = Context::open(&self.request.context, &self.request.dockerfile)?;
-        let credentials = Credentials::from_environment(&BTreeMap::new());
         let mut build = Build::new(
             &self.engine,
             &self.request,
             &context,
-            &credentials,
+            &self.credentials,
             &self.env,
         );
         build.builder = self.builder;
@@ -139,7 +136,7 @@ impl Lab {
     /// Bytes and files of the context that were sent.
     pub(super) fn sent(&self) -> (u64, u64) {
         let mut sent = self.events.iter().filter_map(|event| match event {
-            BuildEvent::Transfer { bytes, files } => Some((*bytes, *files)),
+            BuildEvent::Transfer { bytes, files } => Some((*bytes, files.unwrap_or_default())),
             _ => None,
         });
         sent.next_back().unwrap_or_default()

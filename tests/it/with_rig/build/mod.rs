@@ -3,6 +3,7 @@
 
 mod engine;
 mod lab;
+mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
@@ -118,6 +119,28 @@ async fn only_what_changed_is_sent_again() {
         let removed = lab.build().await.unwrap();
         assert_eq!(lab.sent(), (0, 0));
         assert!(!lab.tree(&removed).await.contains_key("data/8"));
+        lab.end().await;
+    }
+}
+
+#[tokio::test]
+async fn names_in_a_dockerfile_may_be_long() {
+    for engine in engines().await {
+        let mut lab = Lab::new(&engine, "FROM scratch\n");
+        // More than the headers of a call have room for unless both sides ask for more.
+        let folders = vec!["folder-".repeat(30); 10].join("/");
+        let names: Vec<String> = (0..9)
+            .map(|number| format!("{folders}/{number}-ü"))
+            .collect();
+        lab.write(
+            "Dockerfile",
+            &format!("FROM scratch\nCOPY {} /\n", names.join(" ")),
+        );
+        for name in names.iter().chain([&"other".to_owned()]) {
+            lab.write(name, name);
+        }
+        let image = lab.build().await.unwrap();
+        assert_eq!(lab.tree(&image).await.len(), 9);
         lab.end().await;
     }
 }
