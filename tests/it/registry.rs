@@ -318,8 +318,8 @@ async fn a_layer_that_does_not_fit_the_registry_is_an_error_of_the_registry() {
     let error = push_to_small_disk("small", 0).await;
     let text = error.render();
     assert_eq!(error.exit_code(), ExitCode::Publish);
-    assert!(
-        text.contains("cannot store the image") && text.contains("too full"),
-        "{text}"
-    );
+    // The disk is full only until the engine takes the broken upload back: whether the registry can
+    // still be asked why is a matter of moments. Both answers name its storage.
+    let answers = ["has no space left", "its storage is too full for a layer"];
+    assert!(answers.iter().any(|answer| text.contains(answer)), "{text}");
 }
