@@ -8,11 +8,19 @@ use super::oci::{Client, redirected};
 use super::reference::Reference;
 use super::transport::Answer;
 
-/// Enough that a full disk cannot take it.
-const PROBE: &[u8] = &[0; 256 * 1024];
+/// Enough that a full disk cannot take it, and little enough that a server written in Go reads it
+/// to its end before it answers with an error (256 kB), rather than break the connection.
+const PROBE: &[u8] = &[0; 192 * 1024];
 
-/// Words for a full disk, in lower case.
-const FULL: &[&str] = &["no space left", "insufficient storage", "quota exceeded"];
+/// Words for a full disk, in lower case; `docker-registry` gives the numbers ENOSPC and EDQUOT as
+/// they are when it cannot make a folder.
+const FULL: &[&str] = &[
+    "no space left",
+    "insufficient storage",
+    "quota exceeded",
+    "\"err\":28}",
+    "\"err\":122}",
+];
 
 impl Client {
     /// Begins an upload, sends a little, and takes it back: the registry's own words when its

@@ -34,6 +34,8 @@ pub enum Refusal {
     Tls,
     /// The host's name leads nowhere.
     NoHost,
+    /// The registry has a fault of its own that the engine's repetitions did not pass.
+    Failing,
     /// The registry is away, busy or broken: it may work in a moment.
     Away,
     /// Something else.
@@ -99,6 +101,10 @@ const WORDS: &[(Refusal, &[&str])] = &[
     ),
     (Refusal::NoHost, &["no such host", "server misbehaving"]),
     (
+        Refusal::Failing,
+        &["internal server error", "unknown: unknown error"],
+    ),
+    (
         Refusal::Away,
         &[
             "connection refused",
@@ -115,11 +121,9 @@ const WORDS: &[(Refusal, &[&str])] = &[
             "blob upload unknown",
             "blob_upload_unknown",
             "blob unknown",
-            "internal server error",
             "bad gateway",
             "service unavailable",
             "received unexpected http status: 5",
-            "unknown: unknown error",
         ],
     ),
 ];
@@ -175,6 +179,8 @@ impl Refusal {
                 .hint(format!("give the engine the certificate authority in /etc/docker/certs.d/{host}/ca.crt; for HTTP without TLS name the host in its `insecure-registries`")),
             Self::NoHost => publish_error(format!("the engine cannot find the host `{host}`"))
                 .hint("correct `repository` in `mlaction.toml`, or the DNS of the engine's machine"),
+            Self::Failing => publish_error(format!("the registry `{host}` cannot store the image"))
+                .hint("its storage is too full for a layer, or cannot be written: its logs say which; what was pushed stays there"),
             Self::Away => publish_error(format!("the registry `{host}` went away during the push, again and again"))
                 .hint("what was pushed stays there: run again when it works; its logs say more"),
             Self::Other => publish_error(format!("the engine could not push to `{to}`")),
@@ -231,6 +237,10 @@ mod tests {
             (
                 "received unexpected HTTP status: 503 Service Unavailable",
                 Refusal::Away,
+            ),
+            (
+                "received unexpected HTTP status: 500 Internal Server Error",
+                Refusal::Failing,
             ),
             (
                 "write /var/lib/registry/x: no space left on device",

@@ -82,14 +82,11 @@ enum Route {
     Proxy(Uri),
 }
 
-/// TLS to a registry, through a tunnel that a proxy makes, which may itself be asked by TLS.
-type ByProxy = HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>;
-
 #[derive(Clone)]
 enum Sender {
     Plain(Client<HttpConnector, Full<Bytes>>),
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
-    Proxy(Box<Client<ByProxy, Full<Bytes>>>),
+    Proxy(Box<Client<HttpsConnector<ToProxy>, Full<Bytes>>>),
 }
 
 impl Transport {
@@ -182,8 +179,11 @@ impl Transport {
     }
 }
 
+/// A tunnel through a proxy, which is itself reached with or without TLS.
+type ToProxy = Tunnel<HttpsConnector<HttpConnector>>;
+
 /// A connector that asks a proxy for a tunnel.
-fn tunnel(proxy: &Intercept) -> Result<Tunnel<HttpsConnector<HttpConnector>>, Failure> {
+fn tunnel(proxy: &Intercept) -> Result<ToProxy, Failure> {
     let to_proxy = tls()?.https_or_http().enable_http1().wrap_connector(tcp());
     let tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
     Ok(match proxy.basic_auth() {

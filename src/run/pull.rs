@@ -27,6 +27,7 @@ pub(super) async fn pull(
         return Ok(());
     }
     let host = image.repository.split('/').next().unwrap_or_default();
+    let credentials = credentials.clone().configured(host);
     let login = credentials.for_host(host).await?;
     let login = login.map(|login| {
         let password = Some(login.password.expose_secret().to_owned());

@@ -61,14 +61,19 @@ struct Images(&'static str);
 
 impl Drop for Images {
     fn drop(&mut self) {
+        // By name: another project may have the same image.
         let filter = format!("reference=mlaction/{}", self.0);
         let listed = Command::new("docker")
-            .args(["images", "--quiet", "--filter", &filter])
+            .args([
+                "images",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "--filter",
+                &filter,
+            ])
             .output();
         for image in stdout(&listed.unwrap()).split_whitespace() {
-            let _ = Command::new("docker")
-                .args(["rmi", "--force", image])
-                .output();
+            let _ = Command::new("docker").args(["rmi", image]).output();
         }
     }
 }

@@ -278,18 +278,16 @@ async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
     engine.remove(&image).await;
 }
 
-#[tokio::test]
-async fn a_full_registry_is_said_to_be_full() {
+/// Pushes a layer of 20 MB to a registry with a disk of 8 MB, some of it used.
+async fn push_to_small_disk(test: &str, used: usize) -> mlaction::error::Error {
     let disk = crate::with_rig::support::Tmpfs::mount("8m");
-    let (engine, registry) = (
-        Engine::connect("full").await,
-        Registry::start_at(disk.path()),
-    );
+    let (engine, registry) = (Engine::connect(test).await, Registry::start_at(disk.path()));
+    std::fs::write(disk.path().join("used"), vec![1; used]).unwrap();
     let image = engine.image("a", &[20_000_000]).await;
     let repository = Repository::parse(&format!("{}/app", registry.host())).unwrap();
     let client = client(registry.credentials());
     let progress = &mut |_| {};
-    let error = push(
+    let pushed = push(
         &engine.docker,
         &client,
         &image,
@@ -298,14 +296,30 @@ async fn a_full_registry_is_said_to_be_full() {
         WANTED,
         &Right,
         progress,
-    )
-    .await
-    .unwrap_err();
-    assert_eq!(error.exit_code(), ExitCode::Publish);
-    assert!(
-        error.render().contains("has no space left"),
-        "{}",
-        error.render()
     );
+    let error = pushed.await.unwrap_err();
     engine.remove(&image).await;
+    error
+}
+
+#[tokio::test]
+async fn a_full_disk_of_the_registry_is_said_after_seconds() {
+    let started = std::time::Instant::now();
+    let error = push_to_small_disk("full", 8 * 1024 * 1024 - 128 * 1024).await;
+    let text = error.render();
+    assert_eq!(error.exit_code(), ExitCode::Publish);
+    assert!(text.contains("has no space left"), "{text}");
+    // The engine by itself goes on for 50 s.
+    assert!(started.elapsed().as_secs() < 40, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_layer_that_does_not_fit_the_registry_is_an_error_of_the_registry() {
+    let error = push_to_small_disk("small", 0).await;
+    let text = error.render();
+    assert_eq!(error.exit_code(), ExitCode::Publish);
+    // The disk is full only until the engine takes the broken upload back: whether the registry can
+    // still be asked why is a matter of moments. Both answers name its storage.
+    let answers = ["has no space left", "its storage is too full for a layer"];
+    assert!(answers.iter().any(|answer| text.contains(answer)), "{text}");
 }

@@ -19,7 +19,7 @@ use mlaction::image::progress::BuildEvent;
 use mlaction::image::{BuildRequest, BuiltImage, Network};
 use mlaction::registry::credentials::Credentials;
 
-use crate::support::tool;
+use crate::with_rig::support::tool;
 
 pub(super) type Tree = BTreeMap<String, String>;
 

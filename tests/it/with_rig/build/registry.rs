@@ -8,12 +8,12 @@ use mlaction::registry::oci::Client;
 use mlaction::registry::reference::Repository;
 
 use super::lab::{Lab, engines};
-use crate::support::registry::{PASSWORD, Registry};
+use crate::with_rig::support::registry::{PASSWORD, Registry};
 
 struct Right;
 
 impl Logins for Right {
-    async fn login(&self) -> mlaction::error::Result<Option<Login>> {
+    async fn login(&self, _is_fresh: bool) -> mlaction::error::Result<Option<Login>> {
         Ok(Some(Registry::login()))
     }
 }
