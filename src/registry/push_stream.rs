@@ -181,6 +181,18 @@ fn led_to(uri: &Uri, path: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
+/// The engine, told a login for one repository in the alphabet that engines read.
+pub(crate) fn signed_in(docker: &Docker, repository: &Repository, login: Option<&Login>) -> Docker {
+    let header = auth_header(repository, login);
+    docker.clone().with_request_modifier(move |mut request| {
+        if let Some(header) = &header {
+            let headers = request.headers_mut();
+            headers.insert("x-registry-auth", header.clone());
+        }
+        request
+    })
+}
+
 /// The login as engines read it; an empty object when there is none, which they insist on.
 fn auth_header(repository: &Repository, login: Option<&Login>) -> Option<HeaderValue> {
     let mut fields = BTreeMap::new();

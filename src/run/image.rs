@@ -279,7 +279,10 @@ async fn built(
         talk.say(&format!("warning: {warning}"));
     }
     let files = BuildContext::open(&request.context, &request.dockerfile)?;
-    let credentials = Credentials::from_environment(&context.env);
+    let mut credentials = Credentials::from_environment(&context.env);
+    if let RegistryPlan::Oci { repository } = &plan.registry {
+        credentials = credentials.configured(repository.split('/').next().unwrap_or_default());
+    }
     let mut build = Build::new(engine, &request, &files, &credentials, &context.env);
     build.builder = plan.builder;
     build.no_cache = wanted.force;

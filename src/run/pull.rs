@@ -1,14 +1,14 @@
 //! Brings an image from a registry into the engine that will run it.
 
 use bollard::Docker;
-use bollard::auth::DockerCredentials;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
-use secrecy::ExposeSecret as _;
 
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::ImageRef;
 use crate::registry::credentials::Credentials;
+use crate::registry::push_stream::signed_in;
+use crate::registry::reference::Repository;
 use crate::report::text;
 use crate::talk::Talk;
 
@@ -26,26 +26,14 @@ pub(super) async fn pull(
     if docker.inspect_image(&name).await.is_ok() {
         return Ok(());
     }
-    let host = image.repository.split('/').next().unwrap_or_default();
-    let credentials = credentials.clone().configured(host);
-    let login = credentials.for_host(host).await?;
-    let login = login.map(|login| {
-        let password = Some(login.password.expose_secret().to_owned());
-        match login.is_token {
-            true => DockerCredentials {
-                identitytoken: password,
-                ..DockerCredentials::default()
-            },
-            false => DockerCredentials {
-                username: Some(login.user),
-                password,
-                ..DockerCredentials::default()
-            },
-        }
-    });
+    let repository = Repository::parse(&image.repository)
+        .map_err(|reason| Error::new(ExitCode::Publish, reason))?;
+    let credentials = credentials.clone().configured(repository.host());
+    let login = credentials.for_host(repository.host()).await?;
+    let docker = signed_in(docker, &repository, login.as_ref());
     let options = CreateImageOptionsBuilder::new().from_image(&name).build();
     let step = talk.step("pull");
-    let mut answers = std::pin::pin!(docker.create_image(Some(options), None, login));
+    let mut answers = std::pin::pin!(docker.create_image(Some(options), None, None));
     while let Some(answer) = answers.next().await {
         let failed = |cause: String| {
             Error::new(ExitCode::Publish, format!("the engine cannot pull {name}"))
