@@ -4,7 +4,7 @@
 //! The folder order is the flow:
 //!
 //! ```text
-//! flags + mlaction.toml → config → plan → run (destination → metrics) → report
+//! flags + mlaction.toml → config → plan → run (image → registry → destination → metrics) → report
 //! ```
 //!
 //! `config` and the environment become one printable [`plan`] value, offline; a destination
