@@ -12,7 +12,7 @@ use crate::data::known::Known;
 use crate::error::{Error, ExitCode, Result};
 use crate::image::address::{Address, Inputs, Source, address};
 use crate::image::build::Builder;
-use crate::image::context::Context as BuildContext;
+use crate::image::context::{Context as BuildContext, Listing};
 use crate::image::dockerfile::{Dockerfile, Mistake};
 use crate::image::{BuildRequest, SecretSource};
 use crate::registry::plan::RegistryPlan;
@@ -102,8 +102,9 @@ impl ImagePlan {
         let reads = parsed
             .reads(&build_args, target.as_deref(), &platform)
             .map_err(|mistakes| Mistake::error(&dockerfile, &mistakes))?;
+        let listing = files.listing()?;
         let mut mistakes = reads.kept_out(&files);
-        mistakes.extend(reads.missing(&files)?);
+        mistakes.extend(reads.missing(&files, &listing));
         if !mistakes.is_empty() {
             mistakes.sort_by_key(|mistake| mistake.line);
             return Err(Mistake::error(&dockerfile, &mistakes));
@@ -130,9 +131,9 @@ impl ImagePlan {
                 format!("line {line} of the Dockerfile fetches {name}: what it is then is not part of the tag")
             })
             .collect();
-        let kept_out = files.kept_out()?;
-        if !kept_out.is_empty() {
-            warnings.push(format!("kept out of the image: {}", kept_out.join(", ")));
+        if !listing.kept_out.is_empty() {
+            let names = listing.kept_out.join(", ");
+            warnings.push(format!("kept out of the image: {names}"));
         }
         let mut plan = Self {
             build: BuildRequest {
@@ -157,7 +158,7 @@ impl ImagePlan {
             bytes: 0,
             warnings,
         };
-        let address = plan.address(&files, parsed.syntax(), known)?;
+        let address = plan.address(&files, &listing, parsed.syntax(), known)?;
         plan.tag = address.tag;
         plan.files = address.files;
         plan.bytes = address.bytes;
@@ -167,6 +168,7 @@ impl ImagePlan {
     fn address(
         &self,
         files: &BuildContext,
+        listing: &Listing,
         syntax: Option<&str>,
         known: &Known,
     ) -> Result<Address> {
@@ -175,6 +177,7 @@ impl ImagePlan {
         let images: Vec<Source<'_>> = self.bases.iter().map(Base::source).collect();
         let inputs = Inputs {
             context: files,
+            entries: &listing.entries,
             build_args: &build.build_args,
             target: build.target.as_deref(),
             platform: &build.platform,
@@ -200,7 +203,9 @@ impl ImagePlan {
         let Ok(parsed) = Dockerfile::parse(files.dockerfile()) else {
             return Ok(false);
         };
-        Ok(self.address(&files, parsed.syntax(), known)?.tag == self.tag)
+        let listing = files.listing()?;
+        let address = self.address(&files, &listing, parsed.syntax(), known)?;
+        Ok(address.tag == self.tag)
     }
 
     /// The tag once the bases that the Dockerfile does not pin are known.

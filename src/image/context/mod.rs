@@ -77,6 +77,16 @@ pub struct Entry {
     seen: Inode,
 }
 
+/// What a context holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// In the order of [`Context::entries`].
+    pub entries: Vec<Entry>,
+    /// Credentials that [`KEPT_OUT`] alone leaves out: whoever copies the whole context may miss
+    /// them. The repository is not named, nor more than a hundred.
+    pub kept_out: Vec<String>,
+}
+
 impl Context {
     /// The context of a build. `<Dockerfile>.dockerignore` beside the Dockerfile is preferred to
     /// the context's `.dockerignore`; [`KEPT_OUT`] holds as well.
@@ -168,20 +178,19 @@ impl Context {
         self.shared.rules.verdict_from_root(name) == Verdict::Guarded
     }
 
-    /// Credentials in the context that are kept out by [`KEPT_OUT`] alone: whoever copies the whole
-    /// context may miss them. The repository is not named, nor more than a hundred.
+    /// All of [`Context::entries`] at once, with the credentials that are left out.
     ///
     /// # Errors
     /// As [`Context::entries`].
-    pub fn kept_out(&self) -> Result<Vec<String>> {
+    pub fn listing(&self) -> Result<Listing> {
         let mut walk = walk::Walk::new(Arc::clone(&self.shared));
-        walk.by_ref().try_for_each(|entry| entry.map(drop))?;
-        let mut names = walk.into_guarded();
-        names.retain(|name| {
+        let entries = walk.by_ref().collect::<Result<Vec<Entry>>>()?;
+        let mut kept_out = walk.into_guarded();
+        kept_out.retain(|name| {
             let last = name.rsplit('/').next().unwrap_or_default();
             ![".git", ".mlaction"].contains(&last)
         });
-        Ok(names)
+        Ok(Listing { entries, kept_out })
     }
 
     /// Opens a file of the context, beneath its root and through no link.

@@ -216,12 +216,13 @@ fn files_that_will_not_be_there_are_named_with_a_way_out() {
         write(name, "");
     }
     let context = |place: &Path| Context::open(place, &place.join("Dockerfile")).unwrap();
+    let files = context(place.path());
     let reads = reads(text, &[], None).unwrap();
     let show = |mistakes: Vec<Mistake>| -> Vec<String> {
         mistakes.iter().map(ToString::to_string).collect()
     };
     assert_eq!(
-        show(reads.missing(&context(place.path())).unwrap()),
+        show(reads.missing(&files, &files.listing().unwrap())),
         [
             "line 3: COPY gone.py: there is no such file in the build context",
             "line 3: COPY data/raw: .dockerignore keeps it out",
