@@ -1,6 +1,7 @@
 //! Where jobs run: one trait in our words, one watch loop, one implementation per place.
 
 pub mod docker;
+mod job_log;
 pub mod place;
 pub mod process;
 pub(crate) mod results;
