@@ -56,7 +56,7 @@ pub struct Inputs<'a> {
 /// The name of an image by what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// `in-` and 40 hexadecimal digits.
+    /// [`Address::tag`] of the hash.
     pub tag: String,
     /// The whole hash, 64 hexadecimal digits.
     pub hash: String,
@@ -64,6 +64,14 @@ pub struct Address {
     pub files: u64,
     /// Size of the context in bytes.
     pub bytes: u64,
+}
+
+impl Address {
+    /// `in-` and the first 40 digits of a hexadecimal hash.
+    #[must_use]
+    pub fn tag(hash: &str) -> String {
+        format!("in-{}", &hash[..DIGITS.min(hash.len())])
+    }
 }
 
 /// The content address of an image. Files that are [`Known`] are not read.
@@ -117,7 +125,7 @@ pub fn address(inputs: Inputs<'_>, known: &Known) -> Result<Address> {
     let (files, bytes) = add_entries(&mut all, context, entries, known)?;
     let hash = all.0.finalize().to_hex();
     Ok(Address {
-        tag: format!("in-{}", &hash[..DIGITS]),
+        tag: Address::tag(&hash),
         hash: hash.to_string(),
         files,
         bytes,

@@ -13,7 +13,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::image::address::{Address, Inputs, Source, address};
 use crate::image::build::Builder;
 use crate::image::context::{Context as BuildContext, Listing};
-use crate::image::dockerfile::{Dockerfile, Mistake};
+use crate::image::dockerfile::{Dockerfile, Mistake, SecretUse};
 use crate::image::{BuildRequest, SecretSource};
 use crate::registry::plan::RegistryPlan;
 use crate::registry::settings::{self, Registry};
@@ -33,8 +33,11 @@ pub struct Settings<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagePlan {
-    /// `in-` and a hash over everything that decides the image, as far as files tell it.
-    pub tag: String,
+    /// Hash over everything that files tell of the image: 64 hexadecimal digits.
+    pub content: String,
+    /// `in-` and a hash over everything that decides the image; none as long as it is not known
+    /// which images it is built from.
+    pub tag: Option<String>,
     /// The build.
     pub build: BuildRequest,
     /// Labels of the config: unlike those that name a commit, they are part of the tag.
@@ -96,7 +99,14 @@ impl ImagePlan {
             inline_cache,
         } = image;
         let (path, folder) = (root.join(&dockerfile), inside(root, &folder));
-        let files = BuildContext::open(&folder, &path)?;
+        let secrets: IndexMap<String, SecretSource> = secrets
+            .into_iter()
+            .map(|(id, source)| match source {
+                SecretSource::File(path) => (id, SecretSource::File(root.join(path))),
+                env @ SecretSource::Env(_) => (id, env),
+            })
+            .collect();
+        let files = BuildContext::open_with(&folder, &path, secrets.values())?;
         let parsed = Dockerfile::parse(files.dockerfile())
             .map_err(|mistakes| Mistake::error(&dockerfile, &mistakes))?;
         let reads = parsed
@@ -116,21 +126,15 @@ impl ImagePlan {
             .collect();
         let mut all_labels = origin(root, context);
         all_labels.extend(labels.clone());
-        let secrets = secrets
-            .into_iter()
-            .map(|(id, source)| match source {
-                SecretSource::File(path) => (id, SecretSource::File(root.join(path))),
-                env @ SecretSource::Env(_) => (id, env),
-            })
-            .collect();
-        let mut warnings: Vec<String> = reads
+        let mut warnings = not_given(&parsed, &build_args, &secrets);
+        let remote = reads
             .remote
             .iter()
             .map(|remote| {
                 let (line, name) = (remote.line, &remote.name);
                 format!("line {line} of the Dockerfile fetches {name}: what it is then is not part of the tag")
-            })
-            .collect();
+            });
+        warnings.extend(remote);
         if !listing.kept_out.is_empty() {
             let names = listing.kept_out.join(", ");
             warnings.push(format!("kept out of the image: {names}"));
@@ -149,7 +153,8 @@ impl ImagePlan {
                 inline_cache,
                 name: format!("mlaction/{}", project.to_lowercase()),
             },
-            tag: String::new(),
+            content: String::new(),
+            tag: None,
             labels,
             builder,
             registry: registry_plan(registry.as_ref(), project)?,
@@ -159,7 +164,9 @@ impl ImagePlan {
             warnings,
         };
         let address = plan.address(&files, &listing, parsed.syntax(), known)?;
-        plan.tag = address.tag;
+        plan.content = address.hash;
+        let is_pinned = plan.bases.iter().all(|base| base.digest.is_some());
+        plan.tag = is_pinned.then_some(address.tag);
         plan.files = address.files;
         plan.bytes = address.bytes;
         Ok(plan)
@@ -199,29 +206,29 @@ impl ImagePlan {
     /// # Errors
     /// They cannot be read any more.
     pub fn is_current(&self, known: &Known) -> Result<bool> {
-        let files = BuildContext::open(&self.build.context, &self.build.dockerfile)?;
+        let files = BuildContext::of(&self.build)?;
         let Ok(parsed) = Dockerfile::parse(files.dockerfile()) else {
             return Ok(false);
         };
         let listing = files.listing()?;
         let address = self.address(&files, &listing, parsed.syntax(), known)?;
-        Ok(address.tag == self.tag)
+        Ok(address.hash == self.content)
     }
 
     /// The tag once the bases that the Dockerfile does not pin are known.
     #[must_use]
     pub fn tag_with(&self, bases: &[Base]) -> String {
+        let own = Address::tag(&self.content);
         if *bases == *self.bases {
-            return self.tag.clone();
+            return own;
         }
         let parts = bases.iter().map(|base| {
             let digest = base.digest.as_deref().unwrap_or_default();
             (base.reference.as_str(), digest)
         });
-        let own = [("", self.tag.as_str())];
-        let hash = identity::combined(own.into_iter().chain(parts));
-        let digits = hash.trim_start_matches("b3:");
-        format!("in-{}", &digits[..40.min(digits.len())])
+        let own = std::iter::once(("", own.as_str()));
+        let hash = identity::combined(own.chain(parts));
+        Address::tag(hash.trim_start_matches("b3:"))
     }
 
     /// Permissions that publishing needs.
@@ -250,6 +257,29 @@ impl Base {
             digest: self.digest.as_deref(),
         }
     }
+}
+
+/// What the configuration and the Dockerfile do not agree about.
+fn not_given(
+    dockerfile: &Dockerfile,
+    arguments: &IndexMap<String, String>,
+    secrets: &IndexMap<String, SecretSource>,
+) -> Vec<String> {
+    let unused = arguments.keys().filter(|name| !dockerfile.takes(name));
+    let unused =
+        unused.map(|name| format!("no ARG of the Dockerfile takes `{name}` of [image.build_args]"));
+    let asked = dockerfile.secrets();
+    let missing = asked
+        .iter()
+        .filter(|secret| !secrets.contains_key(&secret.id));
+    let missing = missing.map(|SecretUse { line, id, is_required }| {
+        let then = match is_required {
+            true => "the step will fail",
+            false => "the step finds nothing",
+        };
+        format!("line {line} of the Dockerfile asks for the secret `{id}`, which [image.secrets] does not have: {then}")
+    });
+    unused.chain(missing).collect()
 }
 
 fn registry_plan(registry: Option<&Registry>, project: &str) -> Result<RegistryPlan> {

@@ -63,6 +63,8 @@ pub(super) struct Rules {
     pub(super) ignore: Ignore,
     /// Whether [`KEPT_OUT`] holds.
     pub(super) is_guarded: bool,
+    /// Files that are kept out like those: what the build gets as a secret.
+    pub(super) secrets: Vec<String>,
 }
 
 /// What the rules say of a folder, for what is below it.
@@ -123,6 +125,7 @@ impl Rules {
             Some(length) => length,
             // Folders above were asked already.
             None if self.is_guarded && GUARD.is_below(&Trail::default(), name) => name.len(),
+            None if self.secrets.iter().any(|secret| secret == name) => name.len(),
             None => return None,
         };
         let is_back = self.ignore.brings_back(&name[..guarded], name);
@@ -138,6 +141,7 @@ mod tests {
         let rules = Rules {
             ignore: Ignore::parse(ignore.as_bytes()).unwrap(),
             is_guarded: true,
+            secrets: vec!["token.txt".to_owned()],
         };
         rules.verdict_from_root(name)
     }
@@ -154,6 +158,7 @@ mod tests {
             "home/.aws/credentials",
             "x/.docker/config.json",
             ".mlaction/runs/1",
+            "token.txt",
         ] {
             assert_eq!(verdict("", name), Verdict::Guarded, "{name}");
         }
@@ -196,6 +201,7 @@ mod tests {
             let rules = Rules {
                 ignore: Ignore::parse(ignore.as_bytes()).unwrap(),
                 is_guarded: true,
+                secrets: Vec::new(),
             };
             rules.enter(&Place::default(), ".git").2
         };

@@ -19,6 +19,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use super::ignore::Ignore;
+use super::{BuildRequest, SecretSource};
 use crate::data::fingerprint::{DataError, Opened, hash_files};
 use crate::data::known::{Inode, Known};
 use crate::error::{Error, ExitCode, Result};
@@ -44,6 +45,7 @@ struct Shared {
     rules: Rules,
     dockerfile: Vec<u8>,
     dockerfile_name: Option<String>,
+    ignore_file: String,
 }
 
 /// What an entry is.
@@ -94,7 +96,31 @@ impl Context {
     /// # Errors
     /// A folder or Dockerfile that cannot be read, patterns that are not valid.
     pub fn open(root: &Path, dockerfile: &Path) -> Result<Self> {
-        Self::with(root, dockerfile, true)
+        Self::with(root, dockerfile, true, Vec::new())
+    }
+
+    /// As [`Context::open`]; the files of the build's secrets are kept out as well.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub fn open_with<'s>(
+        root: &Path,
+        dockerfile: &Path,
+        secrets: impl Iterator<Item = &'s SecretSource>,
+    ) -> Result<Self> {
+        let names = secrets.filter_map(|secret| match secret {
+            SecretSource::File(path) => name_in(root, path),
+            SecretSource::Env(_) => None,
+        });
+        Self::with(root, dockerfile, true, names.collect())
+    }
+
+    /// The context of a build that was decided.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub fn of(build: &BuildRequest) -> Result<Self> {
+        Self::open_with(&build.context, &build.dockerfile, build.secrets.values())
     }
 
     /// The context as `docker build` has it: credentials are kept out by `.dockerignore` only.
@@ -102,10 +128,15 @@ impl Context {
     /// # Errors
     /// As [`Context::open`].
     pub fn open_unguarded(root: &Path, dockerfile: &Path) -> Result<Self> {
-        Self::with(root, dockerfile, false)
+        Self::with(root, dockerfile, false, Vec::new())
     }
 
-    fn with(root: &Path, dockerfile: &Path, is_guarded: bool) -> Result<Self> {
+    fn with(
+        root: &Path,
+        dockerfile: &Path,
+        is_guarded: bool,
+        secrets: Vec<String>,
+    ) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(root, flags, Mode::empty()).map_err(|error| {
             let message = format!("cannot open the build context {}", root.display());
@@ -113,18 +144,20 @@ impl Context {
         })?;
         let text = text(dockerfile)?.ok_or_else(|| {
             let message = format!("there is no Dockerfile {}", dockerfile.display());
-            Error::new(ExitCode::Build, message)
-                .hint("create it, or name another one in the configuration")
+            Error::new(ExitCode::Config, message)
+                .hint("create it, or name another one: `dockerfile` in `[image]`")
         })?;
         let mut own = dockerfile.as_os_str().to_owned();
         own.push(".dockerignore");
         let mut ignore = Ignore::default();
+        let mut ignore_file = None;
         for path in [PathBuf::from(own), root.join(".dockerignore")] {
             if let Some(text) = self::text(&path)? {
                 ignore = Ignore::parse(&text).map_err(|error| {
                     let message = format!("{} is not valid", path.display());
                     Error::new(ExitCode::Config, message).because(error)
                 })?;
+                ignore_file = name_in(root, &path).or(Some(path.display().to_string()));
                 break;
             }
         }
@@ -132,7 +165,12 @@ impl Context {
             shared: Arc::new(Shared {
                 root: root.to_owned(),
                 folder,
-                rules: Rules { ignore, is_guarded },
+                rules: Rules {
+                    ignore,
+                    is_guarded,
+                    secrets,
+                },
+                ignore_file: ignore_file.unwrap_or_else(|| ".dockerignore".to_owned()),
                 dockerfile: text,
                 dockerfile_name: name_in(root, dockerfile),
             }),
@@ -155,6 +193,12 @@ impl Context {
     #[must_use]
     pub fn dockerfile_name(&self) -> Option<&str> {
         self.shared.dockerfile_name.as_deref()
+    }
+
+    /// The file of patterns that decides here, or that would if there were one.
+    #[must_use]
+    pub fn ignore_file(&self) -> &str {
+        &self.shared.ignore_file
     }
 
     /// What belongs to the context, depth first, the names of each folder sorted by their bytes.

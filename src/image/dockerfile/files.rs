@@ -20,7 +20,8 @@ impl Reads {
             let hint = format!(
                 "give {name} to the step that needs it as a build secret \
                  (`RUN --mount=type=secret,id=…`); if it may be public, write `!{name}` \
-                 into .dockerignore"
+                 into {}",
+                context.ignore_file()
             );
             Some(Mistake::new(*line, message).hint(hint))
         });
@@ -49,8 +50,9 @@ impl Reads {
             if context.keeps(name) || listing.entries.iter().any(|entry| entry.name == *name) {
                 return None;
             }
-            let message = format!("{instruction} {name}: .dockerignore keeps it out");
-            let hint = format!("write `!{name}` as the last line of .dockerignore");
+            let file = context.ignore_file();
+            let message = format!("{instruction} {name}: {file} keeps it out");
+            let hint = format!("write `!{name}` as the last line of {file}");
             Some(Mistake::new(*line, message).hint(hint))
         });
         missing.collect()
