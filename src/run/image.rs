@@ -298,22 +298,21 @@ async fn built(
         Some(Line::Now(text)) => step.now(text),
         None => {}
     };
-    let built = build.run(&mut events).await;
+    let is_current = || {
+        let known = Known::load(&context.cache, root, context.now.as_second());
+        match plan.is_current(&known)? {
+            true => Ok(()),
+            false => Err(Error::new(
+                ExitCode::Data,
+                "the build context changed while the image was built",
+            )
+            .hint("run the command again")),
+        }
+    };
+    let built = build.run(&mut events, is_current).await;
     step.end(&match &built {
         Ok(image) => format!("{} in {}", image.id, duration::display(started.elapsed())),
         Err(error) => error.to_string(),
     });
-    let built = built?;
-    let known = Known::load(&context.cache, root, context.now.as_second());
-    if !plan.is_current(&known)? {
-        Local::new(engine.docker(), &plan.build.name)
-            .forget(tag)
-            .await;
-        return Err(Error::new(
-            ExitCode::Data,
-            "the build context changed while the image was built",
-        )
-        .hint("run the command again"));
-    }
-    Ok(built.id)
+    Ok(built?.id)
 }
