@@ -3,6 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
+use serde::{Deserialize, Serialize};
+
 use super::buildkit::{self, BuildKit, Way};
 use super::classic;
 use super::context::Context;
@@ -10,7 +14,6 @@ use super::engine::{Engine, Need, architecture};
 use super::progress::BuildEvent;
 use super::secrets::Secrets;
 use super::{BuildRequest, BuiltImage};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::credentials::Credentials;
@@ -86,10 +89,17 @@ impl<'a> Build<'a> {
 
     /// Builds the image. Dropping the future cancels the build in the engine as well.
     ///
+    /// The image gets its name last, when it is for the right platform and `proof` holds: wherever
+    /// mlaction is killed, nothing has the name but what was proven.
+    ///
     /// # Errors
     /// A secret is missing, the disk is too small, a step failed, a file changed while it was read,
-    /// the engine is gone, or the image is for another platform.
-    pub async fn run(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<BuiltImage> {
+    /// the engine is gone, the image is for another platform, or `proof` does not hold.
+    pub async fn run(
+        &self,
+        events: &mut (dyn FnMut(BuildEvent) + Send),
+        proof: impl FnOnce() -> Result<()>,
+    ) -> Result<BuiltImage> {
         self.check_arguments()?;
         let secrets = Secrets::read(&self.request.secrets, self.env)?;
         let mut attempt = 0;
@@ -105,7 +115,15 @@ impl<'a> Build<'a> {
                 result => break result?,
             }
         };
-        self.check_image(&id).await?;
+        let proven = match self.check_image(&id).await {
+            Ok(()) => proof(),
+            wrong => wrong,
+        };
+        if let Err(wrong) = proven {
+            self.discard(&id).await;
+            return Err(wrong);
+        }
+        self.give_name(&id).await?;
         Ok(BuiltImage {
             name: self.request.name.clone(),
             id,
@@ -177,16 +195,9 @@ impl<'a> Build<'a> {
     /// Whether the engine has the image, for the platform that was asked for.
     async fn check_image(&self, id: &str) -> Result<()> {
         let wanted = &self.request.platform;
-        let inspected = self
-            .engine
-            .docker()
-            .inspect_image(id)
-            .await
-            .map_err(|error| {
-                let error = Error::new(ExitCode::Build, format!("the engine lost the image {id}"))
-                    .because(error);
-                error.hint("was it removed meanwhile? Build again")
-            })?;
+        let docker = self.engine.docker();
+        let inspected = docker.inspect_image(id).await;
+        let inspected = inspected.map_err(|error| lost(id, error))?;
         let os = inspected.os.unwrap_or_default();
         let found = architecture(&inspected.architecture.unwrap_or_default());
         let mut parts = wanted.split('/');
@@ -200,6 +211,35 @@ impl<'a> Build<'a> {
             )),
         }
     }
+
+    async fn give_name(&self, id: &str) -> Result<()> {
+        let name = &self.request.name;
+        let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+        let options = TagImageOptionsBuilder::new().repo(repository).tag(tag);
+        let named = self.engine.docker().tag_image(id, Some(options.build()));
+        named.await.map_err(|error| lost(id, error))
+    }
+
+    /// Removes what was built, unless it is what an earlier build made and named. What stays is
+    /// what `docker image prune` takes.
+    async fn discard(&self, id: &str) {
+        let docker = self.engine.docker();
+        let names = match docker.inspect_image(id).await {
+            Ok(image) => image.repo_tags.unwrap_or_default(),
+            Err(_) => return,
+        };
+        if names.is_empty() {
+            let options = None::<RemoveImageOptions>;
+            let _ = docker.remove_image(id, options, None).await;
+        }
+    }
+}
+
+/// The engine does not have what it built.
+fn lost(id: &str, error: EngineError) -> Error {
+    Error::new(ExitCode::Build, format!("the engine lost the image {id}"))
+        .because(error)
+        .hint("was it removed meanwhile? Build again")
 }
 
 /// A base image is for another platform.

@@ -55,7 +55,6 @@ pub(super) async fn build(
     let options = BuildImageOptionsBuilder::new()
         .version(BuilderVersion::BuilderV1)
         .dockerfile(&files.dockerfile)
-        .t(&request.name)
         .platform(&request.platform)
         .target(request.target.as_deref().unwrap_or_default())
         .buildargs(&map(&request.build_args))
@@ -128,24 +127,26 @@ pub(super) async fn build(
     log.step_ended(None, events);
     match log.id {
         Some(id) => Ok(id),
-        None => inspected(build).await,
+        None => inspected(build, &log.short_id).await,
     }
 }
 
-/// The id of the image by its name: Podman does not name it in the stream.
-async fn inspected(build: &Build<'_>) -> Result<String> {
+/// The whole id of the image: Podman's older versions tell its beginning only.
+async fn inspected(build: &Build<'_>, short_id: &str) -> Result<String> {
     let failed = || {
         Error::new(
             ExitCode::Build,
             "the engine did not name the image that it built",
         )
     };
-    let image = build
+    if short_id.is_empty() {
+        return Err(failed());
+    }
+    let id = build
         .engine
         .docker()
-        .inspect_image(&build.request.name)
-        .await;
-    let id = image
+        .inspect_image(short_id)
+        .await
         .map_err(|error| failed().because(error))?
         .id
         .unwrap_or_default();
@@ -247,6 +248,8 @@ async fn credentials(build: &Build<'_>) -> Result<Option<HeaderValue>> {
 #[derive(Default)]
 struct Log {
     id: Option<String>,
+    /// Of the last line that reads as if it named an image: a step may say anything too.
+    short_id: String,
     step: Option<Step>,
     splitter: Splitter,
     tail: VecDeque<String>,
@@ -312,6 +315,9 @@ impl Log {
                 cached: false,
             });
             return;
+        }
+        if let Some(id) = line.strip_prefix("Successfully built ") {
+            id.trim_end().clone_into(&mut self.short_id);
         }
         let Some(step) = &mut self.step else {
             return;

@@ -48,7 +48,7 @@ pub struct BuildRequest {
     pub cache_from: Vec<String>,
     /// Whether the image carries its cache for others to import.
     pub inline_cache: bool,
-    /// The name that the image gets in the engine: `REPOSITORY:in-HASH`.
+    /// The name that the image gets in the engine once it is proven: `REPOSITORY:in-HASH`.
     pub name: String,
 }
 

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
-use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::credentials::Login;
 use super::oci::{Client, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX};
+use super::push_name::PushName;
 use super::push_refusal::Refusal;
 use super::push_stream::{Account, Amount, events};
 use super::reference::{Reference, Repository};
 use super::transport::{pause, seed};
 use super::{Manifest, publish_error};
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{Error, Result};
 use crate::image::BuiltImage;
 
 /// How often a push is begun at most. The engine itself repeats each layer five times.
@@ -83,7 +83,8 @@ pub struct Wanted<'a> {
 
 /// Pushes an image under a tag and reads back what the registry has there.
 ///
-/// The name that the push needs in the engine is removed afterwards, unless it was there before.
+/// The name that the push needs in the engine is removed afterwards, unless it was there before:
+/// here, or by [`super::push_name::sweep`] when mlaction was killed.
 ///
 /// # Errors
 /// The registry's refusal in words ([`Refusal`]); an engine that hangs or fails; a registry that
@@ -105,9 +106,9 @@ pub async fn push(
     let target = repository.tagged(tag).map_err(publish_error)?;
     // A registry may need minutes before the first word.
     let docker = docker.clone().with_timeout(SILENCE);
-    let name = ExtraName::give(&docker, built, &target).await?;
-    let done = attempts(&docker, client, &target, wanted, logins, progress).await;
-    name.take_back(&docker).await;
+    let name = PushName::new(&docker, built, &target).await;
+    let done = attempts(&docker, client, &target, &name, wanted, logins, progress).await;
+    name.take_back().await;
     let done = done?;
     match &done.refused {
         // Somebody was faster with the same content.
@@ -129,6 +130,7 @@ async fn attempts(
     docker: &Docker,
     client: &Client,
     target: &Reference,
+    name: &PushName<'_>,
     wanted: Wanted<'_>,
     logins: &impl Logins,
     progress: &mut dyn FnMut(PushProgress),
@@ -139,6 +141,7 @@ async fn attempts(
     let mut is_expired = false;
     loop {
         let login = logins.login(is_expired).await?;
+        name.give().await?;
         let (account, result) =
             once(docker, client, target, wanted, login.as_ref(), progress).await;
         all.add(&account);
@@ -224,6 +227,7 @@ struct Content {
 
 #[derive(Deserialize)]
 struct Blob {
+    digest: String,
     size: u64,
 }
 
@@ -266,7 +270,10 @@ async fn proven(
     let layers = image
         .and_then(|image| image.root_fs?.layers)
         .unwrap_or_default();
-    let was_sent = |(layer, _): &(&String, &Blob)| done.account.was_pushed(layer);
+    // NOTE: with containerd's store, engines tell layers by their compressed digests.
+    let was_sent = |(layer, blob): &(&String, &Blob)| {
+        done.account.was_pushed(layer) || done.account.was_pushed(&blob.digest)
+    };
     let sent: Vec<u64> = layers
         .iter()
         .zip(&content.layers)
@@ -298,74 +305,4 @@ fn check_type(target: &Reference, manifest: &Manifest, wanted: Wanted<'_>) -> Re
     Err(publish_error(format!("`{target}` has an unwanted form"))
         .because(cause)
         .hint("build with BuildKit and without attestations, which `mlaction` asks for; an engine with the containerd image store makes other forms by its classic builder"))
-}
-
-/// The name under which an image is pushed, given to it for the time of the push.
-struct ExtraName {
-    name: String,
-    repository: String,
-    tag: String,
-    before: Before,
-}
-
-/// What the name meant before.
-enum Before {
-    Nothing,
-    TheSame,
-    Another(String),
-}
-
-impl ExtraName {
-    async fn give(docker: &Docker, built: &BuiltImage, target: &Reference) -> Result<Self> {
-        let name = target.to_string();
-        let before = match docker.inspect_image(&name).await {
-            Ok(image) => match image.id {
-                Some(id) if id != built.id => Before::Another(id),
-                _ => Before::TheSame,
-            },
-            Err(_) => Before::Nothing,
-        };
-        let given = Self {
-            name,
-            repository: target.repository().to_string(),
-            tag: target.tag().unwrap_or_default().to_owned(),
-            before,
-        };
-        match given.before {
-            Before::TheSame => Ok(given),
-            _ => given.point_to(docker, &built.id).await.map(|()| given),
-        }
-    }
-
-    async fn point_to(&self, docker: &Docker, id: &str) -> Result<()> {
-        let options = TagImageOptionsBuilder::new()
-            .repo(&self.repository)
-            .tag(&self.tag)
-            .build();
-        docker.tag_image(id, Some(options)).await.map_err(|cause| {
-            Error::new(
-                ExitCode::Publish,
-                format!("cannot name the image `{}`", self.name),
-            )
-            .because(cause)
-            .hint("something removed it meanwhile (`docker image prune`?): run again")
-        })
-    }
-
-    /// Makes the name what it was. A failure costs a name that is left over, not the push.
-    async fn take_back(self, docker: &Docker) {
-        match &self.before {
-            Before::TheSame => {}
-            Before::Another(id) => {
-                let _ = self.point_to(docker, id).await;
-            }
-            Before::Nothing => {
-                let options = RemoveImageOptions {
-                    noprune: true,
-                    ..RemoveImageOptions::default()
-                };
-                let _ = docker.remove_image(&self.name, Some(options), None).await;
-            }
-        }
-    }
 }

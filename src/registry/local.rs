@@ -2,7 +2,7 @@
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
-use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::query_parameters::TagImageOptionsBuilder;
 
 use super::engine_push::PushProgress;
 use super::{ImageRef, Manifest, Published, Registry, publish_error};
@@ -26,16 +26,6 @@ impl Local {
             docker: docker.clone(),
             repository: repository.to_owned(),
         }
-    }
-
-    /// Takes a tag away from an image; without another name, the image goes with it.
-    pub async fn forget(&self, tag: &str) {
-        let name = format!("{}:{tag}", self.repository);
-        // NOTE: what stays is built again under its right name another time.
-        let _ = self
-            .docker
-            .remove_image(&name, None::<RemoveImageOptions>, None)
-            .await;
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Manifest>> {

@@ -17,6 +17,7 @@ pub mod oci;
 pub mod oci_repository;
 pub mod plan;
 mod probe;
+pub mod push_name;
 pub mod push_refusal;
 pub mod push_stream;
 pub mod reference;

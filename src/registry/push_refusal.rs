@@ -138,10 +138,11 @@ impl Refusal {
         row.map_or(Self::Other, |(kind, _)| *kind)
     }
 
-    /// Whether the same push may work in a moment, with fresh credentials.
+    /// Whether the same push may work in a moment, with fresh credentials. The name of an image that
+    /// is still there is given anew by each attempt.
     #[must_use]
     pub fn is_passing(self) -> bool {
-        matches!(self, Self::Away | Self::Expired)
+        matches!(self, Self::Away | Self::Expired | Self::NoImage)
     }
 
     /// The error for it.

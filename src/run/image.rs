@@ -1,7 +1,7 @@
 //! The image stage of a run: find it, or build and publish it; the result is always a digest.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -25,9 +25,12 @@ use crate::registry::credentials::Credentials;
 use crate::registry::engine_push::PushProgress;
 use crate::registry::local::Local;
 use crate::registry::plan::RegistryPlan;
-use crate::registry::{self, ImageRef, Published, Registry as _};
+use crate::registry::{self, ImageRef, Published, Registry as _, push_name};
 use crate::report::text;
 use crate::talk::{Step, Talk};
+
+/// How long an interrupted command waits for the engine to take names back.
+const TAKING_BACK: Duration = Duration::from_secs(5);
 
 /// An image, and the engine that has it.
 #[derive(Debug)]
@@ -83,7 +86,7 @@ pub(super) async fn ready(
         force: false,
         in_engine: true,
     };
-    let made = async {
+    let swept = async {
         let engine = Engine::connect(&context.env).await?;
         let is_alive = |run: &str| {
             let states = record::states(&plan.root);
@@ -93,14 +96,17 @@ pub(super) async fn ready(
         for line in sweep(engine.docker(), &docker.owner, is_alive).await? {
             talk.say(&line);
         }
-        let (made, image) = make(&wanted, &engine, &plan.root, context, talk).await?;
-        Ok(Stage {
-            engine,
-            made,
-            image,
-        })
+        Ok(engine)
     };
-    unless_interrupted(made, interrupts).await
+    let engine = unless_interrupted(swept, interrupts).await?;
+    let making = make(&wanted, &engine, &plan.root, context, talk);
+    let made = unless_interrupted(making, interrupts).await;
+    let (made, image) = without_push_name(made, &wanted, &engine).await?;
+    Ok(Stage {
+        engine,
+        made,
+        image,
+    })
 }
 
 /// The image without a run: `mlaction image`.
@@ -114,15 +120,15 @@ pub async fn alone(
     talk: &Talk,
 ) -> Result<Made> {
     let mut interrupts = super::interrupts()?;
-    let made = async {
-        let engine = Engine::connect(&context.env).await?;
-        let (made, _) = make(wanted, &engine, root, context, talk).await?;
-        Ok(made)
-    };
-    unless_interrupted(made, &mut interrupts).await
+    let connecting = Engine::connect(&context.env);
+    let engine = unless_interrupted(connecting, &mut interrupts).await?;
+    let making = make(wanted, &engine, root, context, talk);
+    let made = unless_interrupted(making, &mut interrupts).await;
+    let (made, _) = without_push_name(made, wanted, &engine).await?;
+    Ok(made)
 }
 
-/// Dropping the work ends the build: the engine sees its session close.
+/// Dropping the work ends the build or the push: the engine sees its connection close.
 async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T>>,
     interrupts: &mut Interrupts,
@@ -134,6 +140,16 @@ async fn unless_interrupted<T>(
             "cancelled while the image was made",
         )),
     }
+}
+
+/// A push that was dropped could not take its name back.
+async fn without_push_name<T>(made: Result<T>, wanted: &Wanted<'_>, engine: &Engine) -> Result<T> {
+    if made.is_err() {
+        let sweep = push_name::sweep(engine.docker(), &wanted.plan.build.name);
+        // Past this, it is left to the next command.
+        let _ = tokio::time::timeout(TAKING_BACK, sweep).await;
+    }
+    made
 }
 
 /// Finds the image, or builds and publishes it; then an image that the engine has, by the name
@@ -149,6 +165,9 @@ async fn make(
     let plan = wanted.plan;
     let build = &plan.build;
     let (docker, env) = (engine.docker(), &context.env);
+    for line in push_name::sweep(docker, &build.name).await {
+        talk.say(&line);
+    }
     let registry = registry::open(
         &plan.registry,
         docker,
@@ -298,22 +317,21 @@ async fn built(
         Some(Line::Now(text)) => step.now(text),
         None => {}
     };
-    let built = build.run(&mut events).await;
+    let is_current = || {
+        let known = Known::load(&context.cache, root, context.now.as_second());
+        match plan.is_current(&known)? {
+            true => Ok(()),
+            false => Err(Error::new(
+                ExitCode::Data,
+                "the build context changed while the image was built",
+            )
+            .hint("run the command again")),
+        }
+    };
+    let built = build.run(&mut events, is_current).await;
     step.end(&match &built {
         Ok(image) => format!("{} in {}", image.id, duration::display(started.elapsed())),
         Err(error) => error.to_string(),
     });
-    let built = built?;
-    let known = Known::load(&context.cache, root, context.now.as_second());
-    if !plan.is_current(&known)? {
-        Local::new(engine.docker(), &plan.build.name)
-            .forget(tag)
-            .await;
-        return Err(Error::new(
-            ExitCode::Data,
-            "the build context changed while the image was built",
-        )
-        .hint("run the command again"));
-    }
-    Ok(built.id)
+    Ok(built?.id)
 }

@@ -79,8 +79,9 @@ fn frontend(build: &Build<'_>) -> HashMap<String, String> {
     attrs
 }
 
+/// NOTE: without a name; the image gets it when it is proven.
 fn exporter(build: &Build<'_>) -> HashMap<String, String> {
-    let mut attrs = HashMap::from([("name".to_owned(), build.request.name.clone())]);
+    let mut attrs = HashMap::new();
     if build.engine.facts().has_containerd_store {
         // SageMaker refuses OCI's media types: docs of Amazon say nothing, the API does
         // ("Unsupported manifest media type"). Engines without that store write Docker's always.

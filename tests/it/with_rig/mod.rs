@@ -5,5 +5,6 @@ mod containers;
 mod context;
 mod ecr;
 mod images;
+mod killed;
 mod registry;
 mod support;

@@ -19,6 +19,8 @@ use mlaction::image::progress::BuildEvent;
 use mlaction::image::{Network, SecretSource};
 use mlaction::registry::credentials::Credentials;
 
+use crate::with_rig::support::step::{ended, running};
+
 #[tokio::test]
 async fn an_image_has_exactly_the_files_that_are_kept_whoever_builds() {
     for engine in engines().await {
@@ -280,35 +282,6 @@ async fn a_step_that_fails_says_where_and_why() {
     }
 }
 
-/// The process of a build step, by words in its command line.
-fn running(words: &str) -> rustix::fd::OwnedFd {
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
-        if let (Some(number), true) = (number, String::from_utf8_lossy(&line).contains(words)) {
-            let process = rustix::process::Pid::from_raw(number).unwrap();
-            let flags = rustix::process::PidfdFlags::NONBLOCK;
-            return rustix::process::pidfd_open(process, flags).unwrap();
-        }
-    }
-    panic!("no process has {words} in its command line");
-}
-
-async fn ended(process: rustix::fd::OwnedFd) {
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe, and this owns its descriptor"
-    )]
-    let process = tokio::io::unix::AsyncFd::new(process).unwrap();
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), process.readable());
-    drop(
-        ended
-            .await
-            .expect("the step goes on after its build was cancelled"),
-    );
-}
-
 #[tokio::test]
 async fn a_build_that_is_dropped_ends_in_the_engine_too() {
     for engine in engines().await {
@@ -329,7 +302,7 @@ async fn a_build_that_is_dropped_ends_in_the_engine_too() {
                 }
             };
             let process = tokio::select! {
-                result = build.run(&mut listen) => panic!("{result:?}"),
+                result = build.run(&mut listen, || Ok(())) => panic!("{result:?}"),
                 () = started.notified() => running(&words),
             };
             ended(process).await;

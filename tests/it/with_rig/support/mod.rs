@@ -3,6 +3,7 @@
 pub(crate) mod images;
 pub(crate) mod ministack;
 pub(crate) mod registry;
+pub(crate) mod step;
 
 use std::path::PathBuf;
 

@@ -59,6 +59,12 @@ impl Registry {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The folder in which it keeps a repository: layers, manifests, and uploads that go on.
+    pub(crate) fn repository(&self, path: &str) -> PathBuf {
+        let repositories = self.storage.join("docker/registry/v2/repositories");
+        repositories.join(path)
+    }
+
     /// The right login.
     pub(crate) fn login() -> Login {
         Login::new(USER, PASSWORD)

@@ -1,0 +1,32 @@
+//! A step of a build, as a process of this machine.
+
+/// The process of a build step, by words in its command line.
+#[track_caller]
+pub(crate) fn running(words: &str) -> rustix::fd::OwnedFd {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
+        if let (Some(number), true) = (number, String::from_utf8_lossy(&line).contains(words)) {
+            let process = rustix::process::Pid::from_raw(number).unwrap();
+            let flags = rustix::process::PidfdFlags::NONBLOCK;
+            return rustix::process::pidfd_open(process, flags).unwrap();
+        }
+    }
+    panic!("no process has {words} in its command line");
+}
+
+/// Waits until the step has ended.
+pub(crate) async fn ended(process: rustix::fd::OwnedFd) {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, and this owns its descriptor"
+    )]
+    let process = tokio::io::unix::AsyncFd::new(process).unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), process.readable());
+    drop(
+        ended
+            .await
+            .expect("the step goes on after its build was cancelled"),
+    );
+}
