@@ -61,7 +61,8 @@ pub struct Pushed {
     pub attempts: u32,
 }
 
-/// Gives a login for each attempt, so that a token can be fresh.
+/// Signs an engine in for pushing and pulling: a login for each attempt, so that a token can be
+/// fresh.
 #[expect(
     async_fn_in_trait,
     reason = "the crate is the only user, on a single-threaded runtime"
