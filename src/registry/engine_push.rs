@@ -225,6 +225,7 @@ struct Content {
 
 #[derive(Deserialize)]
 struct Blob {
+    digest: String,
     size: u64,
 }
 
@@ -267,13 +268,13 @@ async fn proven(
     let layers = image
         .and_then(|image| image.root_fs?.layers)
         .unwrap_or_default();
-    let was_sent = |(layer, _): &(&String, &Blob)| done.account.was_pushed(layer);
-    let sent: Vec<u64> = layers
-        .iter()
-        .zip(&content.layers)
-        .filter(was_sent)
-        .map(|(_, blob)| blob.size)
-        .collect();
+    // An engine names a layer by its digest before compression, or after it (containerd's store).
+    let was_sent = |(index, blob): &(usize, &Blob)| {
+        let names = layers.get(*index).into_iter().chain([&blob.digest]);
+        names.into_iter().any(|name| done.account.was_pushed(name))
+    };
+    let blobs = content.layers.iter().enumerate();
+    let sent: Vec<u64> = blobs.filter(was_sent).map(|(_, blob)| blob.size).collect();
     Ok(Pushed {
         manifest,
         sent: sent.iter().sum(),
