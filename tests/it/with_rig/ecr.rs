@@ -2,6 +2,7 @@
 
 mod command;
 mod desk;
+mod race;
 
 use std::collections::BTreeMap;
 

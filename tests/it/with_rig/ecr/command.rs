@@ -19,7 +19,7 @@ const REGION: &str = "eu-west-1";
 const KEY: (&str, &str) = ("test", "test");
 
 /// The user and the token that ministack gives for its registry.
-const LOGIN: &str = "AWS:ministack-auth-token";
+pub(super) const LOGIN: &str = "AWS:ministack-auth-token";
 
 /// Refuses what comes to the registry without its token, as Amazon ECR does and ministack does not.
 fn wants_token(asked: &Asked) -> Option<Response<Bytes>> {
@@ -40,7 +40,7 @@ fn wants_token(asked: &Asked) -> Option<Response<Bytes>> {
 }
 
 /// A desk whose AWS is a stand-in.
-fn desk(name: &str, engine: &str, host: &str, more: &str) -> Desk {
+pub(super) fn desk(name: &str, engine: &str, host: &str, more: &str) -> Desk {
     let mut desk = Desk::new(name, engine);
     desk.registry(&format!("kind = \"ecr\"\nregion = \"{REGION}\"\n{more}"));
     desk.set("AWS_ACCESS_KEY_ID", KEY.0);

@@ -99,11 +99,16 @@ impl Drop for Desk {
     }
 }
 
+pub(super) fn skopeo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(tool("skopeo"));
+    command.args(arguments);
+    command
+}
+
 /// The digest that skopeo sees in a registry, with `user:password`.
 #[track_caller]
 pub(super) fn skopeo_digest(image: &str, login: &str) -> String {
-    let inspected = Command::new(tool("skopeo"))
-        .args(["inspect", "--tls-verify=false", "--format", "{{.Digest}}"])
+    let inspected = skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}"])
         .args(["--creds", login, &format!("docker://{image}")])
         .output()
         .unwrap();
