@@ -155,21 +155,28 @@ impl Ecr {
         Ok(token)
     }
 
-    /// Where images are pushed to. The account is the token's when none is configured.
+    /// Where images are. The account is the token's when none is configured and none was told.
     async fn place(&self) -> Result<&Repository> {
         if let Some((repository, _)) = self.repository.get() {
             return Ok(repository);
         }
-        let host = match (&self.host, &self.plan.account) {
+        let account = match (&self.host, &self.plan.account) {
+            (None, None) => self.token(false).await?.account,
+            _ => None,
+        };
+        self.place_of(account.as_deref())
+    }
+
+    /// Where images are, in an account when none is configured.
+    fn place_of(&self, account: Option<&str>) -> Result<&Repository> {
+        let host = match (&self.host, self.plan.account.as_deref().or(account)) {
             (Some(host), _) => host.clone(),
             (None, Some(account)) => self.plan.host(account),
             (None, None) => {
-                let token = self.token(false).await?;
-                let account = token.account.ok_or_else(|| {
+                return Err(
                     credentials::error("Amazon ECR does not say whose registry it is")
-                        .hint("set `account` in `[registry]`")
-                })?;
-                self.plan.host(&account)
+                        .hint("set `account` in `[registry]`"),
+                );
             }
         };
         let text = format!("{host}/{}", self.plan.repository);
@@ -371,6 +378,7 @@ impl Registry for Ecr {
                     .because(format!("it says `{said}`, its bytes are `{digest}`")),
             );
         }
+        self.place_of(image.registry_id())?;
         Ok(Some(Manifest {
             digest,
             media_type: image

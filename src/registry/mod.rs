@@ -30,9 +30,9 @@ use std::fmt;
 use bollard::Docker;
 use serde::{Deserialize, Serialize};
 
-use self::credentials::Credentials;
+use self::credentials::{Credentials, Login};
 use self::ecr::Ecr;
-use self::engine_push::{PushProgress, Pushed};
+use self::engine_push::{Logins, PushProgress, Pushed};
 use self::local::Local;
 use self::oci_repository::OciRepository;
 use self::plan::RegistryPlan;
@@ -229,6 +229,16 @@ impl Registry for AnyRegistry {
             Self::Local(registry) => registry.permissions(),
             Self::Oci(registry) => registry.permissions(),
             Self::Ecr(registry) => registry.permissions(),
+        }
+    }
+}
+
+impl Logins for AnyRegistry {
+    async fn login(&self, is_fresh: bool) -> Result<Option<Login>> {
+        match self {
+            Self::Local(_) => Ok(None),
+            Self::Oci(registry) => registry.login(is_fresh).await,
+            Self::Ecr(registry) => registry.login(is_fresh).await,
         }
     }
 }

@@ -124,8 +124,9 @@ impl RegistryPlan {
         }
     }
 
-    /// The IAM actions that publishing needs: `ecr:GetAuthorizationToken` on every resource, the
-    /// others on the repository (and, for `kms:`, on the key).
+    /// The IAM actions that publishing needs, and pulling what is published:
+    /// `ecr:GetAuthorizationToken` on every resource, the others on the repository (and, for
+    /// `kms:`, on the key).
     /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html>
     #[must_use]
     pub fn permissions(&self) -> Vec<String> {
@@ -136,6 +137,7 @@ impl RegistryPlan {
             "ecr:GetAuthorizationToken",
             "ecr:DescribeRepositories",
             "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
             "ecr:BatchCheckLayerAvailability",
             "ecr:InitiateLayerUpload",
             "ecr:UploadLayerPart",

@@ -248,7 +248,7 @@ async fn make(
         talk.say(&format!("warning: {warning}"));
     }
     if wanted.in_engine && !here.repository.is_empty() {
-        pull::pull(docker, &here, &Credentials::from_environment(env), talk).await?;
+        pull::pull(docker, &here, &registry, talk).await?;
     }
     made.seconds = started.elapsed().as_secs_f64();
     Ok((made, here))

@@ -40,7 +40,7 @@ RUN echo code > /opt/ml/code/code.txt && echo old > /opt/ml/model/stale.bin && e
 ENV FROM_IMAGE=yes
 "#;
 
-fn engines() -> Vec<String> {
+pub(super) fn engines() -> Vec<String> {
     let named = std::env::var("MLACTION_TEST_ENGINES").unwrap_or_default();
     let named: Vec<String> = named
         .split(',')

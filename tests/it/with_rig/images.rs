@@ -44,7 +44,7 @@ fn docker(arguments: &[&str]) -> Output {
 }
 
 /// A project of its own name, so that tests do not find the images of others.
-fn project(name: &str) -> Project {
+pub(super) fn project(name: &str) -> Project {
     let project = Project::new();
     project.write("mlaction.toml", &CONFIG.replace("boxes", name));
     project.write(
@@ -78,7 +78,7 @@ impl Drop for Images {
     }
 }
 
-fn json(output: &Output) -> serde_json::Value {
+pub(super) fn json(output: &Output) -> serde_json::Value {
     serde_json::from_str(&stdout(output)).unwrap()
 }
 
