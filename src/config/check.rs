@@ -421,7 +421,13 @@ fn types(schema: &Value) -> Vec<&str> {
             .filter_map(Value::as_str)
             .filter(|word| *word != "null")
             .collect(),
-        _ => Vec::new(),
+        // A word of several: its type stands with each of them.
+        _ => ["oneOf", "anyOf"]
+            .iter()
+            .filter_map(|word| schema.get(*word)?.as_array())
+            .flatten()
+            .flat_map(types)
+            .collect(),
     }
 }
 

@@ -190,7 +190,7 @@ regex = "loss=([0-9.]+)"
 [gates.loss]
 max = 0.5
 regression = { relative = 0.1 }
-[destinations.here]
+[destinations.there]
 kind = "process"
 grace = "30s"
 "#;
@@ -234,6 +234,21 @@ grace = "30s"
             messages.iter().any(|one| one.contains("`fil`")),
             "{messages:?}"
         );
+    }
+
+    #[test]
+    fn gpus_are_a_number_or_all() {
+        let folder = project();
+        for (gpus, fine) in [
+            ("1", true),
+            ("\"all\"", true),
+            ("\"some\"", false),
+            ("true", false),
+        ] {
+            let table = format!("[destinations.there]\nkind = \"docker\"\ngpus = {gpus}\n");
+            let parsed = parse(folder.path(), &format!("{VALID}\n{table}"));
+            assert_eq!(parsed.is_ok(), fine, "{gpus}: {:?}", parsed.err());
+        }
     }
 
     #[test]

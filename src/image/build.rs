@@ -89,18 +89,13 @@ impl<'a> Build<'a> {
 
     /// Builds the image. Dropping the future cancels the build in the engine as well.
     ///
-    /// The image gets its name last, when it is for the right platform and `proof` holds: wherever
-    /// mlaction is killed, nothing has the name but what was proven.
+    /// The image gets its name last, when it is for the right platform: wherever mlaction is killed,
+    /// nothing has the name but what was proven.
     ///
     /// # Errors
     /// A secret is missing, the disk is too small, a step failed, a file changed while it was read,
-    /// the engine is gone, the image is for another platform, or `proof` does not hold.
-    pub async fn run(
-        &self,
-        events: &mut (dyn FnMut(BuildEvent) + Send),
-        proof: impl FnOnce() -> Result<()>,
-    ) -> Result<BuiltImage> {
-        self.check_arguments()?;
+    /// the engine is gone, or the image is for another platform.
+    pub async fn run(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<BuiltImage> {
         let secrets = Secrets::read(&self.request.secrets, self.env)?;
         let mut attempt = 0;
         let id = loop {
@@ -115,11 +110,7 @@ impl<'a> Build<'a> {
                 result => break result?,
             }
         };
-        let proven = match self.check_image(&id).await {
-            Ok(()) => proof(),
-            wrong => wrong,
-        };
-        if let Err(wrong) = proven {
+        if let Err(wrong) = self.check_image(&id).await {
             self.discard(&id).await;
             return Err(wrong);
         }
@@ -172,24 +163,6 @@ impl<'a> Build<'a> {
             self.engine.check_space(need)?;
         }
         classic::build(self, events).await
-    }
-
-    /// Build arguments are in the image's history for everybody to read.
-    fn check_arguments(&self) -> Result<()> {
-        let names = self.request.build_args.keys();
-        let aws: Vec<&str> = names
-            .map(String::as_str)
-            .filter(|name| name.starts_with("AWS_"))
-            .collect();
-        match aws.is_empty() {
-            true => Ok(()),
-            false => Err(Error::new(
-                ExitCode::Config,
-                format!("{} cannot be a build argument", aws.join(", ")),
-            )
-            .because("build arguments stay in the image, and so would the credentials")
-            .hint("use a build secret: `RUN --mount=type=secret,id=NAME,env=NAME …`")),
-        }
     }
 
     /// Whether the engine has the image, for the platform that was asked for.

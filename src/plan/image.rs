@@ -99,6 +99,9 @@ impl ImagePlan {
             inline_cache,
         } = image;
         let (path, folder) = (root.join(&dockerfile), inside(root, &folder));
+        for place in [&path, &folder] {
+            stays_inside(root, place)?;
+        }
         let secrets: IndexMap<String, SecretSource> = secrets
             .into_iter()
             .map(|(id, source)| match source {
@@ -139,6 +142,7 @@ impl ImagePlan {
             let names = listing.kept_out.join(", ");
             warnings.push(format!("kept out of the image: {names}"));
         }
+        check_arguments(&build_args)?;
         let mut plan = Self {
             build: BuildRequest {
                 context: folder,
@@ -205,13 +209,12 @@ impl ImagePlan {
     ///
     /// # Errors
     /// They cannot be read any more.
-    pub fn is_current(&self, known: &Known) -> Result<bool> {
-        let files = BuildContext::of(&self.build)?;
+    pub fn is_current(&self, files: &BuildContext, known: &Known) -> Result<bool> {
         let Ok(parsed) = Dockerfile::parse(files.dockerfile()) else {
             return Ok(false);
         };
         let listing = files.listing()?;
-        let address = self.address(&files, &listing, parsed.syntax(), known)?;
+        let address = self.address(files, &listing, parsed.syntax(), known)?;
         Ok(address.hash == self.content)
     }
 
@@ -259,6 +262,27 @@ impl Base {
     }
 }
 
+/// Whether no build argument looks like credentials.
+fn check_arguments(arguments: &IndexMap<String, String>) -> Result<()> {
+    let is_secret = |name: &&str| {
+        let name = name.to_uppercase();
+        let is_of = |end: &str| name.ends_with(end);
+        name.starts_with("AWS_") || ["_API_KEY", "PASSWORD", "_SECRET"].into_iter().any(is_of)
+    };
+    let names: Vec<&str> = arguments
+        .keys()
+        .map(String::as_str)
+        .filter(is_secret)
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} cannot be a build argument", names.join(", "));
+    Err(Error::new(ExitCode::Config, message)
+        .because("build arguments stay in the image, and so would the credentials")
+        .hint("use a build secret: `RUN --mount=type=secret,id=NAME,env=NAME …`"))
+}
+
 /// What the configuration and the Dockerfile do not agree about.
 fn not_given(
     dockerfile: &Dockerfile,
@@ -290,6 +314,21 @@ fn registry_plan(registry: Option<&Registry>, project: &str) -> Result<RegistryP
             .collect();
         Error::new(ExitCode::Config, "[registry] is wrong").because(texts.join("; "))
     })
+}
+
+/// A link in the project must not lead to what its owner may read elsewhere. What is not there is
+/// told of when it is opened.
+fn stays_inside(root: &Path, place: &Path) -> Result<()> {
+    let (Ok(root), Ok(real)) = (root.canonicalize(), place.canonicalize()) else {
+        return Ok(());
+    };
+    if real.starts_with(root) {
+        return Ok(());
+    }
+    let message = format!("`{}` leads out of the project", place.display());
+    Err(Error::new(ExitCode::Config, message)
+        .because(format!("it is a link to `{}`", real.display()))
+        .hint("put the file itself there, or a copy"))
 }
 
 /// A folder of the project, without `.` in its path.

@@ -184,6 +184,14 @@ impl Ecr {
     }
 }
 
+impl Ecr {
+    /// The client, signed in.
+    pub(super) async fn client(&self) -> Result<&Client> {
+        self.login(false).await?;
+        Ok(&self.http)
+    }
+}
+
 impl Logins for Ecr {
     async fn login(&self, is_fresh: bool) -> Result<Option<Login>> {
         let token = self.token(is_fresh).await?;

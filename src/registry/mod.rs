@@ -21,6 +21,7 @@ pub mod push_name;
 pub mod push_refusal;
 pub mod push_stream;
 pub mod reference;
+mod same;
 pub mod settings;
 mod transport;
 
@@ -244,6 +245,31 @@ impl Logins for AnyRegistry {
 }
 
 impl AnyRegistry {
+    /// Where an image is that was found or published here.
+    #[must_use]
+    pub fn image(&self, manifest: Manifest) -> ImageRef {
+        match self {
+            Self::Local(_) => ImageRef::in_engine(&manifest.digest),
+            Self::Oci(_) | Self::Ecr(_) => ImageRef {
+                repository: self.repository().to_owned(),
+                digest: manifest.digest,
+            },
+        }
+    }
+
+    /// Whether the engine's image `id` is an image of this registry, and not another one that was
+    /// built from the same files.
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    pub async fn is_same(&self, image: &ImageRef, id: &str) -> Result<bool> {
+        match self {
+            Self::Local(_) => Ok(image.digest == id),
+            Self::Oci(registry) => same::is_same(registry.client(), image, id).await,
+            Self::Ecr(registry) => same::is_same(registry.client().await?, image, id).await,
+        }
+    }
+
     /// What is not as the configuration wants it, and was respected; each said once.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {

@@ -111,6 +111,12 @@ impl EcrPlan {
 }
 
 impl RegistryPlan {
+    /// Whether images stay in the engine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local {})
+    }
+
     /// Where images go, for people; nothing when they stay in the engine.
     #[must_use]
     pub fn place(&self) -> Option<String> {

@@ -70,6 +70,8 @@ pub struct DockerDestination {
     /// The host that failed first.
     failed: Option<usize>,
     is_stopped: bool,
+    /// Whether a container was removed by somebody else.
+    is_gone: bool,
     stopping: Vec<JoinHandle<()>>,
     ended: Option<JobState>,
 }
@@ -108,6 +110,7 @@ impl DockerDestination {
             hosts: Vec::new(),
             failed: None,
             is_stopped: false,
+            is_gone: false,
             stopping: Vec::new(),
             ended: None,
         }
@@ -137,6 +140,7 @@ impl DockerDestination {
             let state = match tokio::time::timeout(ASKING, asked).await {
                 Ok(Ok(found)) => found.state.unwrap_or_default(),
                 Ok(Err(error)) if problem::is_absent(&error) => {
+                    self.is_gone = true;
                     let reason = "somebody removed its container".to_owned();
                     self.ended = Some(JobState::Stopped { reason });
                     return Ok(true);

@@ -36,6 +36,8 @@ const LONGEST_TEXT: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Context {
     shared: Arc<Shared>,
+    /// What it holds, once that may not change any more.
+    frozen: Option<Arc<Listing>>,
 }
 
 #[derive(Debug)]
@@ -174,6 +176,7 @@ impl Context {
                 dockerfile: text,
                 dockerfile_name: name_in(root, dockerfile),
             }),
+            frozen: None,
         })
     }
 
@@ -206,8 +209,25 @@ impl Context {
     ///
     /// What cannot be built with (special files, names that are not UTF-8, files that may not be
     /// read) comes as one error at the end, which names all of it.
-    pub fn entries(&self) -> impl Iterator<Item = Result<Entry>> + Send + 'static {
-        walk::Walk::new(Arc::clone(&self.shared))
+    pub fn entries(&self) -> Box<dyn Iterator<Item = Result<Entry>> + Send> {
+        match &self.frozen {
+            Some(listing) => {
+                let listing = Arc::clone(listing);
+                let all = 0..listing.entries.len();
+                Box::new(all.map(move |index| Ok(listing.entries[index].clone())))
+            }
+            None => Box::new(walk::Walk::new(Arc::clone(&self.shared))),
+        }
+    }
+
+    /// The same context with what it holds now: a file that is read must be the one that was
+    /// listed, with no change since.
+    ///
+    /// # Errors
+    /// As [`Context::entries`].
+    pub fn frozen(self) -> Result<Self> {
+        let frozen = Some(Arc::new(self.listing()?));
+        Ok(Self { frozen, ..self })
     }
 
     /// Whether a name belongs to the context if it exists.
@@ -227,6 +247,9 @@ impl Context {
     /// # Errors
     /// As [`Context::entries`].
     pub fn listing(&self) -> Result<Listing> {
+        if let Some(listing) = &self.frozen {
+            return Ok(Listing::clone(listing));
+        }
         let mut walk = walk::Walk::new(Arc::clone(&self.shared));
         let entries = walk.by_ref().collect::<Result<Vec<Entry>>>()?;
         let mut kept_out = walk.into_guarded();

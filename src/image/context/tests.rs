@@ -152,6 +152,28 @@ fn all_that_cannot_be_built_with_is_one_error() {
 }
 
 #[test]
+fn a_frozen_context_gives_what_it_had_or_an_error() {
+    let place = Place::new(&[("fine", "1")]);
+    place.write_long_ago("data", "12345678");
+    let context = place.context().frozen().unwrap();
+    let names = |context: &Context| -> Vec<String> {
+        let entries = context.entries();
+        entries.map(|entry| entry.unwrap().name).collect()
+    };
+    let before = names(&context);
+    place.write("more", "");
+    assert_eq!(names(&context), before);
+    // There and back: the content is the same, the file is not.
+    place.write("data", "xxxxxxxx");
+    place.write_long_ago("data", "12345678");
+    for (name, is_there) in [("data", false), ("fine", true)] {
+        let mut entries = context.entries().map(|entry| entry.unwrap());
+        let entry = entries.find(|entry| entry.name == name).unwrap();
+        assert_eq!(context.reader(&entry).is_ok(), is_there, "{name}");
+    }
+}
+
+#[test]
 fn a_file_that_changes_is_an_error_that_names_it() {
     let place = Place::new(&[]);
     place.write_long_ago("data", "12345678");
