@@ -190,7 +190,7 @@ regex = "loss=([0-9.]+)"
 [gates.loss]
 max = 0.5
 regression = { relative = 0.1 }
-[destinations.there]
+[destinations.here]
 kind = "process"
 grace = "30s"
 "#;
@@ -245,7 +245,7 @@ grace = "30s"
             ("\"some\"", false),
             ("true", false),
         ] {
-            let table = format!("[destinations.there]\nkind = \"docker\"\ngpus = {gpus}\n");
+            let table = format!("[destinations.cluster]\nkind = \"docker\"\ngpus = {gpus}\n");
             let parsed = parse(folder.path(), &format!("{VALID}\n{table}"));
             assert_eq!(parsed.is_ok(), fine, "{gpus}: {:?}", parsed.err());
         }
