@@ -203,8 +203,10 @@ async fn make(
     };
     let mut id = own.map(|manifest| manifest.digest);
     if let Some(manifest) = published {
-        let place = plan.registry.place();
-        let place = place.as_deref().unwrap_or("the engine");
+        let place = match plan.registry.is_local() {
+            true => "the engine",
+            false => registry.repository(),
+        };
         talk.say(&format!(
             "image {tag} is in {place} already: nothing is built"
         ));

@@ -33,7 +33,7 @@ const TRAIN: &str = r#"
 /busybox echo '{"accuracy": 0.9}' > /opt/ml/output/data/metrics.json
 "#;
 
-fn docker(arguments: &[&str]) -> Output {
+pub(super) fn docker(arguments: &[&str]) -> Output {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(
         output.status.success(),
@@ -57,7 +57,7 @@ pub(super) fn project(name: &str) -> Project {
 }
 
 /// Takes the images of a project away when the test ends, however it ends.
-struct Images(&'static str);
+pub(super) struct Images(pub(super) &'static str);
 
 impl Drop for Images {
     fn drop(&mut self) {
@@ -212,7 +212,7 @@ fn kill_9_leaves_nothing_after_the_next_run() {
 }
 
 /// The binary, with the registry's password in its environment.
-fn push(project: &Project, password: &str, arguments: &[&str], code: i32) -> Output {
+pub(super) fn push(project: &Project, password: &str, arguments: &[&str], code: i32) -> Output {
     let mut command = project.command(arguments);
     command
         .env("MLACTION_REGISTRY_USER", USER)
