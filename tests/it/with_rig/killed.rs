@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::support::registry::{PASSWORD, Registry, USER};
 use super::support::step::{ended, running};
 use super::support::tool;
@@ -281,8 +283,8 @@ fn with_layers(site: &Site, registry: &Registry) -> String {
 const SMALL: u64 = 4 << 20;
 const LARGE: u64 = 96 << 20;
 
-/// Starts a push and kills it when the registry has the small layer and a part of the large one.
-fn kill_in_mid_push(site: &Site, registry: &Registry) {
+/// Starts a push; the registry has the small layer and a part of the large one then.
+fn start_push(site: &Site, registry: &Registry) -> Child {
     let child = site.start(&["image", "push"]);
     let repository = registry.repository(&format!("team/{}", site.name));
     let entries = |folder: &str| {
@@ -290,16 +292,22 @@ fn kill_in_mid_push(site: &Site, registry: &Registry) {
         entries.flatten().flatten().map(|entry| entry.path())
     };
     until("no layer is there and another on its way", || {
-        let arrived = entries("_layers/sha256").count();
+        // The configuration may be there before it.
+        let mut arrived = entries("_layers/sha256");
+        let has_arrived = arrived.any(|layer| registry.blob_size(&layer) >= SMALL);
         let sizes = entries("_uploads").filter_map(|upload| {
             let data = upload.join("data").metadata().ok()?;
             Some(data.len())
         });
         let coming = sizes.max().unwrap_or_default();
-        (arrived > 0 && coming > SMALL + (1 << 20)).then_some(())
+        (has_arrived && coming > 4 * SMALL).then_some(())
     });
-    kill(child);
-    let manifests = repository.join("_manifests");
+    child
+}
+
+fn kill_in_mid_push(site: &Site, registry: &Registry) {
+    kill(start_push(site, registry));
+    let manifests = registry.repository(&format!("team/{}/_manifests", site.name));
     assert!(!manifests.exists(), "it was pushed whole before the kill");
 }
 
@@ -375,5 +383,46 @@ fn any_next_command_takes_the_name_of_a_killed_push_and_no_other() {
         site.docker(&["tag", &built, &mark]);
         site.run(&["image", "build", "--json"]);
         assert_eq!(site.names(&site.name), left);
+    }
+}
+
+#[test]
+fn a_push_that_goes_on_is_not_harmed_by_another_command() {
+    for engine in engines() {
+        let registry = Registry::start();
+        let site = Site::new(&engine, "both", "auto");
+        let repository = with_layers(&site, &registry);
+        let push = start_push(&site, &registry);
+        let (second, said) = site.run(&["image", "push", "--json"]);
+        let pushed = push.wait_with_output().unwrap();
+        assert!(pushed.status.success(), "{engine}: {}", stderr(&pushed));
+        let tag = second["tag"].as_str().unwrap();
+        let name = format!("{repository}:{tag}");
+        assert!(
+            said.contains(&format!("`{name}`, left by a push")),
+            "{said}"
+        );
+        assert_eq!(digest(&name), second["image"]["digest"]);
+        assert_eq!(
+            site.names(&site.name),
+            [format!("mlaction/{}:{tag}", site.name)]
+        );
+    }
+}
+
+#[test]
+fn an_interrupted_push_leaves_no_name() {
+    for engine in engines() {
+        let registry = Registry::start();
+        let site = Site::new(&engine, "interrupt", "auto");
+        with_layers(&site, &registry);
+        let push = start_push(&site, &registry);
+        let process = Pid::from_child(&push);
+        kill_process(process, Signal::INT).unwrap();
+        let pushed = push.wait_with_output().unwrap();
+        assert_eq!(pushed.status.code(), Some(130), "{}", stderr(&pushed));
+        let names = site.names(&site.name);
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert!(names[0].starts_with("mlaction/"), "{names:?}");
     }
 }
