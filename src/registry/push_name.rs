@@ -82,7 +82,12 @@ impl<'a> PushName<'a> {
         let is_back = match &self.before {
             Before::TheSame => return,
             Before::Another(id) => self.point(&name, id).await.is_ok(),
-            Before::Nothing => untag(self.docker, &name).await.is_ok(),
+            Before::Nothing => {
+                // NOTE: engines note the digest of what was pushed, and forget it with the last
+                // tag. When somebody else has taken the name, it is given for that.
+                let _ = self.give().await;
+                untag(self.docker, &name).await.is_ok()
+            }
         };
         if is_back {
             let _ = untag(self.docker, &self.mark).await;

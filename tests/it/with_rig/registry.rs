@@ -240,6 +240,7 @@ async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
     let (engine, mut registry) = (Engine::connect("dies").await, Registry::start());
     let image = engine.image("a", &[2_000_000, 50_000_000]).await;
     let repository = Repository::parse(&format!("{}/app", registry.host())).unwrap();
+    let name = format!("{repository}:{TAG}");
     let client = client(registry.credentials());
     let mut is_killed = false;
     let mut again = 0;
@@ -253,6 +254,12 @@ async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
         PushProgress::Again { .. } => {
             again += 1;
             if again == 1 {
+                // Meanwhile another command took the name for that of a killed push.
+                let swept = std::process::Command::new("docker")
+                    .args(["rmi", "--no-prune", &name])
+                    .output()
+                    .unwrap();
+                assert!(swept.status.success(), "{swept:?}");
                 registry.restart();
             }
         }
@@ -271,9 +278,10 @@ async fn a_registry_that_dies_in_mid_push_and_comes_back_gets_the_rest() {
     .unwrap();
     assert!(is_killed && again > 0);
     assert_eq!((pushed.layers, pushed.pushed), (2, 2));
+    assert_eq!(skopeo(&name)["Digest"], pushed.manifest.digest.as_str());
     assert_eq!(
-        skopeo(&format!("{repository}:{TAG}"))["Digest"],
-        pushed.manifest.digest.as_str()
+        engine.names(&image).await,
+        std::slice::from_ref(&image.name)
     );
     engine.remove(&image).await;
 }

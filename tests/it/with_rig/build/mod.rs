@@ -3,6 +3,7 @@
 
 mod engine;
 mod lab;
+mod naming;
 mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -386,6 +387,9 @@ async fn an_image_for_another_platform_is_not_taken_for_the_one_wanted() {
                 parts.iter().any(|part| error.contains(part)),
                 "{builder:?}: {error}"
             );
+            // The next build does not take it for what was wanted.
+            let named = engine.docker().inspect_image(&lab.request.name).await;
+            assert!(named.is_err(), "{builder:?}: {named:?}");
         }
         base.end().await;
     }

@@ -65,6 +65,14 @@ impl Registry {
         repositories.join(path)
     }
 
+    /// The size of what a link in a repository's folder stands for; 0 until it is there.
+    pub(crate) fn blob_size(&self, link: &Path) -> u64 {
+        let digits = link.file_name().unwrap().to_str().unwrap();
+        let blobs = self.storage.join("docker/registry/v2/blobs/sha256");
+        let data = blobs.join(&digits[..2]).join(digits).join("data");
+        data.metadata().map_or(0, |data| data.len())
+    }
+
     /// The right login.
     pub(crate) fn login() -> Login {
         Login::new(USER, PASSWORD)
