@@ -26,13 +26,17 @@ pub(super) fn run(root: &Path) -> Result<u8> {
 
 /// What is wrong outside of the file itself.
 fn mistakes(config: &Config, context: &Context) -> Vec<Error> {
-    let Config { root, raw, .. } = config;
+    let Config {
+        root,
+        raw,
+        hyperparameters,
+    } = config;
     let mut mistakes: Vec<Error> = raw
         .data
         .values()
         .filter_map(|channel| inputs::missing_data(root, &channel.path))
         .collect();
     mistakes.extend(inputs::load_baseline(&root.join(&raw.baseline.path), false).err());
-    mistakes.extend(inputs::destination(root, raw, None, context).err());
+    mistakes.extend(inputs::destination(root, raw, None, hyperparameters, context).err());
     mistakes
 }
