@@ -64,7 +64,11 @@ impl fmt::Display for Statement {
             "{} on {}",
             self.action.join(", "),
             self.resource.join(", ")
-        )
+        )?;
+        match &self.condition {
+            Some(condition) => write!(f, " if {condition}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -230,14 +230,16 @@ impl Rules<'_> {
     }
 
     fn money(&mut self, settings: &SagemakerSettings) {
-        let types = settings.types();
+        let mut types = settings.types();
+        types.sort_unstable();
+        types.dedup();
         let is_price = |price: &f64| price.is_finite() && *price > 0.0;
         let help = "write a number more than zero";
         match &settings.price_per_hour {
             Some(Price::One(price)) if !is_price(price) => {
                 self.add("price_per_hour", format!("`{price}` is no price"), help);
             }
-            Some(Price::One(_)) if types.iter().any(|kind| *kind != types[0]) => self.add(
+            Some(Price::One(_)) if types.len() > 1 => self.add(
                 "price_per_hour",
                 "one price for several instance types",
                 "write a table: `price_per_hour = { \"ml.m5.xlarge\" = 0.23 }`",
