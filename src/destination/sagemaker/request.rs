@@ -134,7 +134,7 @@ impl Request {
             body["RetryStrategy"] = json!({"MaximumRetryAttempts": attempts});
         }
         if job.kind == Kind::Training {
-            let wait = job.max_wait.filter(|_| settings.spot);
+            let wait = job.max_wait.filter(|_| is_spot(settings, job.kind));
             if let Some(wait) = wait {
                 body["EnableManagedSpotTraining"] = json!(true);
                 body["StoppingCondition"]["MaxWaitTimeInSeconds"] = json!(wait);
@@ -158,14 +158,15 @@ impl Request {
             ))
         });
         let (inputs, uploads) = uploaded.unzip();
-        let alternatives = match job.kind {
-            Kind::Training if settings.spot => settings.instance_types.iter().skip(1),
-            _ => [].iter().skip(0),
+        let others = settings.instance_types.iter().skip(1);
+        let alternatives = match is_spot(settings, job.kind) {
+            true => others.cloned().collect(),
+            false => Vec::new(),
         };
         Self {
             inputs,
             uploads,
-            alternatives: alternatives.cloned().collect(),
+            alternatives,
             create_training_job: body,
         }
     }
@@ -209,6 +210,11 @@ fn algorithm(job: &JobSettings<'_>) -> Value {
     algorithm
 }
 
+/// Validation is short, and keeps no checkpoints.
+fn is_spot(settings: &SagemakerSettings, kind: Kind) -> bool {
+    settings.spot && kind == Kind::Training
+}
+
 fn resources(settings: &SagemakerSettings, job: &JobSettings<'_>) -> Value {
     let mut resources = Map::new();
     let groups = &settings.instance_groups;
@@ -217,7 +223,6 @@ fn resources(settings: &SagemakerSettings, job: &JobSettings<'_>) -> Value {
         Kind::Training => settings.instances,
         Kind::Validation => 1,
     };
-    let is_spot = settings.spot && job.kind == Kind::Training;
     if !groups.is_empty() && job.kind == Kind::Training {
         let groups = groups.iter().map(|group| {
             json!({
@@ -227,7 +232,7 @@ fn resources(settings: &SagemakerSettings, job: &JobSettings<'_>) -> Value {
             })
         });
         resources.insert("InstanceGroups".to_owned(), groups.collect());
-    } else if settings.instance_types.len() > 1 && !is_spot {
+    } else if settings.instance_types.len() > 1 && !is_spot(settings, job.kind) {
         let types = types
             .iter()
             .map(|kind| json!({"InstanceType": kind, "InstanceCount": count}));

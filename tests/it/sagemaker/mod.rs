@@ -8,9 +8,7 @@ use serde_json::Value;
 use crate::project::{Project, stderr, stdout};
 
 /// What a project needs besides its code to train on SageMaker.
-const CLOUD: &str = r#"
-[image]
-dockerfile = "Dockerfile"
+pub(crate) const CLOUD: &str = r#"
 [registry]
 kind = "ecr"
 region = "eu-west-1"

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use mlaction::destination::place::Request;
+use mlaction::registry::ImageRef;
 use serde_json::{Value, json};
 
 use super::{body, plan, project};
@@ -141,6 +143,23 @@ fn a_request_is_complete_and_valid_by_the_service_s_model() {
         validation["InputDataConfig"][1]["DataSource"]["S3DataSource"]["S3Uri"],
         format!("s3://my-bucket/ml/output/{name}-train/output/model.tar.gz")
     );
+}
+
+#[test]
+fn what_is_sent_is_what_was_printed_with_the_image_s_digest() {
+    let printed = plan(&project(EVERYTHING));
+    let read: mlaction::plan::Plan = serde_json::from_value(printed.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), printed);
+    let Request::Sagemaker(request) = read.training.request else {
+        panic!("another kind of request");
+    };
+    let image = ImageRef {
+        repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/demo".to_owned(),
+        digest: format!("sha256:{}", "a".repeat(64)),
+    };
+    let sent = request.body(&image).to_string();
+    let expected = body(&printed).to_string();
+    assert_eq!(sent, expected.replace("sha256:DIGEST", &image.digest));
 }
 
 #[test]

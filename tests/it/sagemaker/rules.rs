@@ -81,8 +81,8 @@ fn every_mistake_between_the_table_and_the_rest_is_named_at_once() {
     );
     project.replace(
         "mlaction.toml",
-        "dockerfile = \"Dockerfile\"",
-        "dockerfile = \"Dockerfile\"\nplatform = \"linux/arm64\"",
+        "[registry]",
+        "[image]\nplatform = \"linux/arm64\"\n[registry]",
     );
     project.replace(
         "mlaction.toml",
