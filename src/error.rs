@@ -184,6 +184,20 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// An error of a library with its sources, none said twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
 /// Adds "what failed" to an I/O result.
 pub trait IoContext<T> {
     /// Turns an I/O error into one that names what was attempted, e.g. `cannot write x.json`.

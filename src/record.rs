@@ -14,6 +14,9 @@ use crate::metrics::pieces::Splitter;
 use crate::plan::{PastRun, Plan};
 use crate::run::measured::Measured;
 
+/// Where the environment of a run in containers says under which tag its image was made.
+pub const IMAGE_TAG: &str = "tag";
+
 /// The jobs' output, byte by byte.
 pub const LOG: &str = "log.txt";
 /// The packed model.

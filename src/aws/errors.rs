@@ -2,7 +2,7 @@
 
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, chain};
 use crate::report::text;
 
 /// Longest quotation of AWS, in characters.
@@ -185,21 +185,6 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 /// The account in an ARN.
 fn account(arn: &str) -> Option<&str> {
     arn.split(':').nth(4).filter(|account| account.len() == 12)
-}
-
-/// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

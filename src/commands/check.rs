@@ -5,7 +5,10 @@ use std::path::Path;
 use super::{color, print};
 use crate::config::{self, Config};
 use crate::context::Context;
+use crate::data::known::Known;
+use crate::destination::place::DestinationPlan;
 use crate::error::{Error, Result};
+use crate::plan::image::{ImagePlan, Settings};
 use crate::plan::inputs;
 
 pub(super) fn run(root: &Path) -> Result<u8> {
@@ -33,6 +36,22 @@ fn mistakes(config: &Config, context: &Context) -> Vec<Error> {
         .filter_map(|channel| inputs::missing_data(root, &channel.path))
         .collect();
     mistakes.extend(inputs::load_baseline(&root.join(&raw.baseline.path), false).err());
-    mistakes.extend(inputs::destination(root, raw, None, context).err());
+    match inputs::destination(root, raw, None, context) {
+        Ok(DestinationPlan::Docker(_)) => mistakes.extend(image(config, context)),
+        Ok(DestinationPlan::Process(_)) => {}
+        Err(mistake) => mistakes.push(mistake),
+    }
     mistakes
+}
+
+/// What is wrong with the image that the jobs would run in.
+fn image(config: &Config, context: &Context) -> Option<Error> {
+    let Config { root, raw, .. } = config;
+    let settings = Settings {
+        image: raw.image.clone(),
+        registry: raw.registry.clone(),
+        project: &raw.project.name,
+    };
+    let known = Known::load(&context.cache, root, context.now.as_second());
+    ImagePlan::new(root, settings, context, &known).err()
 }

@@ -61,6 +61,9 @@ pub(super) fn run(root: &Path, action: ImageAction, talk: &Talk) -> Result<u8> {
     if let Err(error) = known.save() {
         talk.detail(&format!("hashes of large files are not kept: {error}"));
     }
+    for warning in &plan.warnings {
+        talk.say(&format!("warning: {warning}"));
+    }
     let wanted = Wanted {
         plan: &plan,
         force,

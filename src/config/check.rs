@@ -258,10 +258,7 @@ impl<'s> Walk<'s> {
                     )),
                 ),
             }
-        } else if let Some(branch) = branches
-            .iter()
-            .find(|branch| has_type(branch, value.get_ref()))
-        {
+        } else if let Some(branch) = best(branches, value.get_ref()) {
             self.value(name, value, key, branch, path);
         } else {
             self.wrong_type(name, value, branches);
@@ -424,8 +421,36 @@ fn types(schema: &Value) -> Vec<&str> {
             .filter_map(Value::as_str)
             .filter(|word| *word != "null")
             .collect(),
-        _ => Vec::new(),
+        // A word of several: its type stands with each of them.
+        _ => ["oneOf", "anyOf"]
+            .iter()
+            .filter_map(|word| schema.get(*word)?.as_array())
+            .flatten()
+            .flat_map(types)
+            .collect(),
     }
+}
+
+/// The form that a value is written in: of several kinds of tables, the one that has most of the
+/// keys that are there.
+fn best<'s>(branches: &[&'s Value], value: &DeValue<'_>) -> Option<&'s Value> {
+    let has = |branch: &Value, key: &str| {
+        let properties = branch.get("properties").and_then(Value::as_object);
+        properties.is_some_and(|properties| properties.contains_key(key))
+    };
+    let known = |branch: &&'s Value| match value {
+        DeValue::Table(table) => table
+            .keys()
+            .filter(|key| has(branch, key.get_ref()))
+            .count(),
+        _ => 0,
+    };
+    // NOTE: the first of those that are equal, where `max_by_key` takes the last.
+    let fitting = branches
+        .iter()
+        .rev()
+        .filter(|branch| has_type(branch, value));
+    fitting.copied().max_by_key(known)
 }
 
 fn has_type(schema: &Value, value: &DeValue<'_>) -> bool {

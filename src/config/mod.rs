@@ -155,15 +155,17 @@ fn with_rules(
     let mut rules = rules::Rules::new(root, source, places);
     rules.apply(&raw);
     let is_echo = |problem: &Problem| {
+        let is_said = problems.iter().any(|said| said.span == problem.span);
         let mut names = left_out.iter();
-        names.any(|name| problem.message.contains(&format!("`{name}`")))
+        is_said && problem.span.is_some()
+            || names.any(|name| problem.message.contains(&format!("`{name}`")))
     };
-    problems.extend(
-        rules
-            .finish()
-            .into_iter()
-            .filter(|problem| !is_echo(problem)),
-    );
+    let more: Vec<Problem> = rules
+        .finish()
+        .into_iter()
+        .filter(|problem| !is_echo(problem))
+        .collect();
+    problems.extend(more);
     problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
     problems
 }
@@ -215,6 +217,46 @@ grace = "30s"
         let config = parse(folder.path(), VALID).unwrap();
         assert_eq!(config.hyperparameters["rate"], "1e-3");
         assert_eq!(config.hyperparameters["layers"], "[1,2]");
+    }
+
+    #[test]
+    fn a_secret_is_a_variable_or_a_file() {
+        let folder = project();
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch").unwrap();
+        let secrets =
+            "[image.secrets]\nindex = { env = \"INDEX\" }\nnetrc = { file = \"netrc\" }\n";
+        let config = parse(folder.path(), &format!("{VALID}\n{secrets}")).unwrap();
+        assert_eq!(config.raw.image.secrets.len(), 2);
+        let wrong = format!("{VALID}\n[image.secrets]\nx = {{ fil = \"netrc\" }}\n");
+        let problems = parse(folder.path(), &wrong).unwrap_err();
+        let messages: Vec<&str> = problems.iter().map(|one| one.message.as_str()).collect();
+        assert!(
+            messages.iter().any(|one| one.contains("`fil`")),
+            "{messages:?}"
+        );
+    }
+
+    #[test]
+    fn gpus_are_a_number_or_all() {
+        let folder = project();
+        for (gpus, fine) in [
+            ("1", true),
+            ("\"all\"", true),
+            ("\"some\"", false),
+            ("true", false),
+        ] {
+            let table = format!("[destinations.cluster]\nkind = \"docker\"\ngpus = {gpus}\n");
+            let parsed = parse(folder.path(), &format!("{VALID}\n{table}"));
+            assert_eq!(parsed.is_ok(), fine, "{gpus}: {:?}", parsed.err());
+        }
+    }
+
+    #[test]
+    fn one_mistake_is_said_once() {
+        let folder = project();
+        let registry = "[registry]\nkind = \"ecr\"\nregion = \"eu-central\"\naccount = \"12\"\n";
+        let problems = parse(folder.path(), &format!("{VALID}\n{registry}")).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
     }
 
     proptest! {

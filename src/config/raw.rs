@@ -77,15 +77,17 @@ pub struct Project {
 }
 
 /// `[image]`
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Image {
     /// Path of the Dockerfile, relative to the project; it may lie outside of the context.
     pub dockerfile: String,
     /// Build context: the folder that `COPY` copies from, without what `.dockerignore` names.
     pub context: String,
-    /// Platform of the image; SageMaker runs `linux/amd64`.
-    #[schemars(regex(pattern = r"^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$"))]
+    /// Platform of the image, e.g. `linux/arm64`; SageMaker runs `linux/amd64`.
+    #[schemars(regex(
+        pattern = r"^linux/(386|amd64|arm|arm64|loong64|ppc64le|riscv64|s390x)(/v[0-9])?$"
+    ))]
     pub platform: String,
     /// Stage to build, for a Dockerfile with several.
     pub target: Option<String>,

@@ -1,6 +1,7 @@
 //! Where jobs run: one trait in our words, one watch loop, one implementation per place.
 
 pub mod docker;
+mod job_log;
 pub mod place;
 pub mod process;
 pub(crate) mod results;
@@ -97,6 +98,6 @@ pub struct Patience {
     pub max_runtime: Duration,
     /// A stopped job must have ended after this long, or it is stopped with [`Stop::Now`].
     pub stop_within: Duration,
-    /// So many transient errors in a row are one permanent error.
-    pub max_poll_errors: u32,
+    /// When nothing but transient errors came for so long, the job is lost.
+    pub lost_after: Duration,
 }

@@ -6,6 +6,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 use super::{Destination, JobState, Patience, PollError, Stop};
+use crate::config::duration;
 use crate::error::{Error, ExitCode, Result};
 
 /// How often the log is read on before clock, state and interrupts are looked at again.
@@ -49,7 +50,8 @@ pub async fn watch<D: Destination>(
     let mut watch = Watch {
         patience,
         pause: patience.poll.0,
-        errors: 0,
+        failing: None,
+        unheard: None,
         stopping: None,
     };
     loop {
@@ -101,7 +103,10 @@ enum Why {
 struct Watch<'p> {
     patience: &'p Patience,
     pause: Duration,
-    errors: u32,
+    /// Since when there were only errors.
+    failing: Option<Instant>,
+    /// Since when the job could not be told to stop.
+    unheard: Option<Instant>,
     /// Why and until when a stop is under way, and how it was asked for.
     stopping: Option<(Why, Instant, Stop)>,
 }
@@ -110,7 +115,7 @@ impl Watch<'_> {
     async fn poll<D: Destination>(&mut self, destination: &mut D) -> Result<Option<JobState>> {
         match destination.poll().await {
             Ok(state) => {
-                self.errors = 0;
+                self.failing = None;
                 Ok(Some(state))
             }
             Err(error) => self.tolerate(destination, error).await.map(|()| None),
@@ -144,21 +149,25 @@ impl Watch<'_> {
         destination: &mut D,
         error: PollError,
     ) -> Result<()> {
-        self.errors += 1;
+        let since = *self.failing.get_or_insert_with(Instant::now);
         let error = match error {
-            PollError::Transient(_) if self.errors < self.patience.max_poll_errors => {
+            PollError::Transient(_) if since.elapsed() < self.patience.lost_after => {
                 self.pause = (self.pause * 2).min(self.patience.poll.1);
                 return Ok(());
             }
-            PollError::Transient(reason) => Error::new(
-                ExitCode::JobFailed,
-                format!("lost sight of the job after {} attempts", self.errors),
-            )
-            .because(reason),
+            PollError::Transient(reason) => {
+                let lost = format!(
+                    "lost sight of the job for {}",
+                    duration::display(since.elapsed())
+                );
+                Error::new(ExitCode::JobFailed, lost).because(reason)
+            }
             PollError::Permanent(error) => error,
         };
-        destination.stop(Stop::Now).await?;
-        Err(error)
+        match destination.stop(Stop::Now).await {
+            Ok(()) => Err(error),
+            Err(cause) => Err(error.hint(format!("the job may still run: {cause}"))),
+        }
     }
 
     async fn stop_if_due<D: Destination>(
@@ -178,9 +187,18 @@ impl Watch<'_> {
             Some((why, until, _)) if now >= until => (why, Stop::Now),
             _ => return Ok(()),
         };
+        // Whoever does not hear it now is told again.
+        if let Err(cause) = destination.stop(how).await {
+            let since = *self.unheard.get_or_insert(now);
+            return match now - since < self.patience.lost_after {
+                true => Ok(()),
+                false => Err(cause),
+            };
+        }
+        self.unheard = None;
         self.stopping = Some((why, now + self.patience.stop_within, how));
         self.pause = self.patience.poll.0;
-        destination.stop(how).await
+        Ok(())
     }
 
     /// The next moment at which something is to be done.
@@ -215,6 +233,8 @@ mod tests {
         states: VecDeque<Result<JobState, PollError>>,
         polls: u32,
         stops: Vec<Stop>,
+        /// So many stops are not heard.
+        deaf: u32,
         /// What the job becomes when it is stopped that way.
         on_stop: Option<(Stop, JobState)>,
     }
@@ -225,6 +245,7 @@ mod tests {
                 states: states.into_iter().collect(),
                 polls: 0,
                 stops: Vec::new(),
+                deaf: 0,
                 on_stop: None,
             }
         }
@@ -255,6 +276,11 @@ mod tests {
         }
 
         async fn stop(&mut self, how: Stop) -> Result<(), Error> {
+            if self.deaf > 0 {
+                self.deaf -= 1;
+                let deaf = Error::new(ExitCode::Internal, "cannot stop the job");
+                return Err(deaf.because("it is deaf"));
+            }
             self.stops.push(how);
             Ok(())
         }
@@ -268,7 +294,7 @@ mod tests {
         poll: (Duration::from_millis(20), Duration::from_secs(1)),
         max_runtime: Duration::from_secs(60),
         stop_within: Duration::from_secs(130),
-        max_poll_errors: 3,
+        lost_after: Duration::from_secs(10),
     };
 
     fn transient() -> Result<JobState, PollError> {
@@ -350,13 +376,26 @@ mod tests {
         ]);
         assert_eq!(run(&mut job, 0).await.unwrap(), Outcome::Succeeded);
 
-        let mut job = Scripted::states([transient(), transient(), transient()]);
-        let error = run(&mut job, 0).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "lost sight of the job after 3 attempts: throttled"
-        );
+        let mut job = Scripted::states(std::iter::repeat_with(transient).take(100));
+        let error = run(&mut job, 0).await.unwrap_err().to_string();
+        assert!(error.starts_with("lost sight of the job for 1"), "{error}");
+        assert!(error.ends_with(": throttled"), "{error}");
         assert_eq!(job.stops, [Stop::Now]);
+        assert!((10..20).contains(&job.polls), "{}", job.polls);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_does_not_hear_the_stop_is_told_again() {
+        let mut job = Scripted::states([]).ends_when(Stop::Graceful, JobState::Succeeded);
+        job.deaf = 3;
+        assert_eq!(run(&mut job, 1).await.unwrap(), Outcome::Cancelled);
+        assert_eq!(job.stops, [Stop::Graceful]);
+        let mut job = Scripted::states([]);
+        job.deaf = u32::MAX;
+        let started = Instant::now();
+        let error = run(&mut job, 1).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot stop the job: it is deaf");
+        assert!(started.elapsed() >= PATIENCE.lost_after);
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,6 +31,8 @@ pub struct Source<'a> {
 pub struct Inputs<'a> {
     /// The files and the Dockerfile.
     pub context: &'a Context,
+    /// What the context holds.
+    pub entries: &'a [Entry],
     /// Build arguments, in any order.
     pub build_args: &'a IndexMap<String, String>,
     /// The stage that is built.
@@ -54,7 +56,7 @@ pub struct Inputs<'a> {
 /// The name of an image by what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// `in-` and 40 hexadecimal digits.
+    /// [`Address::tag`] of the hash.
     pub tag: String,
     /// The whole hash, 64 hexadecimal digits.
     pub hash: String,
@@ -64,13 +66,22 @@ pub struct Address {
     pub bytes: u64,
 }
 
+impl Address {
+    /// `in-` and the first 40 digits of a hexadecimal hash.
+    #[must_use]
+    pub fn tag(hash: &str) -> String {
+        format!("in-{}", &hash[..DIGITS.min(hash.len())])
+    }
+}
+
 /// The content address of an image. Files that are [`Known`] are not read.
 ///
 /// # Errors
-/// A context that cannot be read, a file that changes while it is.
+/// A file that cannot be read, or changes while it is.
 pub fn address(inputs: Inputs<'_>, known: &Known) -> Result<Address> {
     let Inputs {
         context,
+        entries,
         build_args,
         target,
         platform,
@@ -111,10 +122,10 @@ pub fn address(inputs: Inputs<'_>, known: &Known) -> Result<Address> {
     for secret in secrets {
         all.text("secret", secret);
     }
-    let (files, bytes) = add_context(&mut all, context, known)?;
+    let (files, bytes) = add_entries(&mut all, context, entries, known)?;
     let hash = all.0.finalize().to_hex();
     Ok(Address {
-        tag: format!("in-{}", &hash[..DIGITS]),
+        tag: Address::tag(&hash),
         hash: hash.to_string(),
         files,
         bytes,
@@ -122,14 +133,18 @@ pub fn address(inputs: Inputs<'_>, known: &Known) -> Result<Address> {
 }
 
 /// The entries in the order of the walk, which their names alone decide.
-fn add_context(all: &mut Hasher, context: &Context, known: &Known) -> Result<(u64, u64)> {
-    let entries = context.entries().collect::<Result<Vec<Entry>>>()?;
+fn add_entries(
+    all: &mut Hasher,
+    context: &Context,
+    entries: &[Entry],
+    known: &Known,
+) -> Result<(u64, u64)> {
     let is_file = |entry: &&Entry| matches!(entry.kind, Kind::File { .. });
     let files: Vec<&Entry> = entries.iter().filter(is_file).collect();
     let mut hashes = context.hashes(&files, known)?.into_iter();
     let mut bytes = 0;
     all.number("entries", entries.len() as u64);
-    for entry in &entries {
+    for entry in entries {
         all.text("name", &entry.name);
         all.number("mode", u64::from(entry.mode));
         match &entry.kind {
@@ -216,6 +231,7 @@ mod tests {
     fn inputs<'a>(context: &'a Context, none: &'a IndexMap<String, String>) -> Inputs<'a> {
         Inputs {
             context,
+            entries: &[],
             build_args: none,
             target: None,
             platform: "linux/amd64",
@@ -228,8 +244,14 @@ mod tests {
         }
     }
 
+    /// With what the context holds now.
+    fn address_of(inputs: Inputs<'_>, known: &Known) -> Address {
+        let entries = &inputs.context.listing().unwrap().entries;
+        address(Inputs { entries, ..inputs }, known).unwrap()
+    }
+
     fn tag_of(inputs: Inputs<'_>) -> String {
-        address(inputs, &Known::default()).unwrap().tag
+        address_of(inputs, &Known::default()).tag
     }
 
     fn tag(place: &Path) -> String {
@@ -378,7 +400,7 @@ mod tests {
         let path = place.path();
         let look = |now: i64| {
             let known = Known::load(cache.path(), path, now);
-            let address = address(inputs(&open(path), &IndexMap::new()), &known).unwrap();
+            let address = address_of(inputs(&open(path), &IndexMap::new()), &known);
             let read = known.bytes();
             known.save().unwrap();
             (address, read)

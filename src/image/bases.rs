@@ -66,11 +66,18 @@ async fn in_registry(
     }
 }
 
-/// The digest under which the engine pulled an image, or its id when it was not pulled.
+/// The digest under which the engine pulled an image from the repository that is named, or its id
+/// when it was not pulled from there.
 async fn in_engine(docker: &Docker, reference: &str) -> Option<String> {
     let asked = docker.inspect_image(reference);
     let image = tokio::time::timeout(ASKING, asked).await.ok()?.ok()?;
-    let digests = image.repo_digests.unwrap_or_default();
-    let digest = digests.first().and_then(|name| name.split_once('@'));
+    let repository = |name: &str| {
+        let parsed = Reference::parse(name).ok()?;
+        Some(parsed.repository().clone())
+    };
+    let wanted = repository(reference);
+    let pulled = image.repo_digests.unwrap_or_default();
+    let mut pulled = pulled.iter().filter_map(|name| name.split_once('@'));
+    let digest = pulled.find(|(name, _)| repository(name) == wanted);
     digest.map(|(_, digest)| digest.to_owned()).or(image.id)
 }

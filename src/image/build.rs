@@ -89,21 +89,16 @@ impl<'a> Build<'a> {
 
     /// Builds the image. Dropping the future cancels the build in the engine as well.
     ///
-    /// The image gets its name last, when it is for the right platform and `proof` holds: wherever
-    /// mlaction is killed, nothing has the name but what was proven.
+    /// The image gets its name last, when it is for the right platform: wherever mlaction is killed,
+    /// nothing has the name but what was proven.
     ///
     /// # Errors
     /// A secret is missing, the disk is too small, a step failed, a file changed while it was read,
-    /// the engine is gone, the image is for another platform, or `proof` does not hold.
-    pub async fn run(
-        &self,
-        events: &mut (dyn FnMut(BuildEvent) + Send),
-        proof: impl FnOnce() -> Result<()>,
-    ) -> Result<BuiltImage> {
-        self.check_arguments()?;
+    /// the engine is gone, or the image is for another platform.
+    pub async fn run(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<BuiltImage> {
         let secrets = Secrets::read(&self.request.secrets, self.env)?;
         let mut attempt = 0;
-        let id = loop {
+        let made = loop {
             attempt += 1;
             match self.once(&secrets, events).await {
                 Err(error) if attempt < ATTEMPTS && error.to_string().contains(TANGLED) => {
@@ -115,18 +110,14 @@ impl<'a> Build<'a> {
                 result => break result?,
             }
         };
-        let proven = match self.check_image(&id).await {
-            Ok(()) => proof(),
-            wrong => wrong,
-        };
-        if let Err(wrong) = proven {
-            self.discard(&id).await;
+        if let Err(wrong) = self.check_image(&made).await {
+            self.discard(&made.id).await;
             return Err(wrong);
         }
-        self.give_name(&id).await?;
+        self.give_name(&made.id).await?;
         Ok(BuiltImage {
             name: self.request.name.clone(),
-            id,
+            id: made.id,
         })
     }
 
@@ -134,7 +125,7 @@ impl<'a> Build<'a> {
         &self,
         secrets: &Secrets,
         events: &mut (dyn FnMut(BuildEvent) + Send),
-    ) -> Result<String> {
+    ) -> Result<Unproven> {
         if self.builder == Builder::Classic {
             return self.classic(events).await;
         }
@@ -156,7 +147,7 @@ impl<'a> Build<'a> {
         &self,
         mut buildkit: BuildKit<'_>,
         events: &mut (dyn FnMut(BuildEvent) + Send),
-    ) -> Result<String> {
+    ) -> Result<Unproven> {
         if let Some(need) = self.need
             && self.engine.check_space(need).is_err()
         {
@@ -167,34 +158,21 @@ impl<'a> Build<'a> {
         buildkit.build(events).await
     }
 
-    async fn classic(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<String> {
+    async fn classic(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<Unproven> {
         if let Some(need) = self.need {
             self.engine.check_space(need)?;
         }
-        classic::build(self, events).await
-    }
-
-    /// Build arguments are in the image's history for everybody to read.
-    fn check_arguments(&self) -> Result<()> {
-        let names = self.request.build_args.keys();
-        let aws: Vec<&str> = names
-            .map(String::as_str)
-            .filter(|name| name.starts_with("AWS_"))
-            .collect();
-        match aws.is_empty() {
-            true => Ok(()),
-            false => Err(Error::new(
-                ExitCode::Config,
-                format!("{} cannot be a build argument", aws.join(", ")),
-            )
-            .because("build arguments stay in the image, and so would the credentials")
-            .hint("use a build secret: `RUN --mount=type=secret,id=NAME,env=NAME …`")),
-        }
+        let id = classic::build(self, events).await?;
+        let foreign = None;
+        Ok(Unproven { id, foreign })
     }
 
     /// Whether the engine has the image, for the platform that was asked for.
-    async fn check_image(&self, id: &str) -> Result<()> {
-        let wanted = &self.request.platform;
+    async fn check_image(&self, made: &Unproven) -> Result<()> {
+        if let Some(why) = &made.foreign {
+            return Err(foreign(self.request, why));
+        }
+        let (id, wanted) = (&made.id, &self.request.platform);
         let docker = self.engine.docker();
         let inspected = docker.inspect_image(id).await;
         let inspected = inspected.map_err(|error| lost(id, error))?;
@@ -235,6 +213,14 @@ impl<'a> Build<'a> {
     }
 }
 
+/// What a builder made, before it is known to be what was asked for.
+pub(super) struct Unproven {
+    /// Its id in the engine.
+    pub(super) id: String,
+    /// Why it is for another platform, in the builder's words.
+    pub(super) foreign: Option<String>,
+}
+
 /// The engine does not have what it built.
 fn lost(id: &str, error: EngineError) -> Error {
     Error::new(ExitCode::Build, format!("the engine lost the image {id}"))
@@ -243,7 +229,7 @@ fn lost(id: &str, error: EngineError) -> Error {
 }
 
 /// A base image is for another platform.
-pub(super) fn foreign(request: &BuildRequest, why: &str) -> Error {
+fn foreign(request: &BuildRequest, why: &str) -> Error {
     let wanted = &request.platform;
     let message = format!("the image is not for {wanted}");
     Error::new(ExitCode::Build, message)

@@ -21,6 +21,7 @@ use super::dockerfile::Dockerfile;
 use super::failure::Cause;
 use super::failure::instructions::{self, Counted};
 use super::progress::{BuildEvent, Splitter, one_line};
+use super::secrets::Hidden;
 use crate::error::{Error, ExitCode, Result};
 
 /// Last lines of a step that are remembered for its error.
@@ -269,7 +270,9 @@ impl Log {
         }
         if let Some(text) = info.stream {
             let mut lines = Vec::new();
-            self.splitter.add(text.as_bytes(), |line| lines.push(line));
+            // Secrets are for BuildKit alone.
+            self.splitter
+                .add(text.as_bytes(), &Hidden::default(), |line| lines.push(line));
             for line in lines {
                 self.line(line, events);
             }
@@ -374,7 +377,7 @@ impl Log {
             other => other.to_string(),
         };
         let message = one_line(&message);
-        if let Some(line) = self.splitter.end() {
+        if let Some(line) = self.splitter.end(&Hidden::default()) {
             self.line(line, events);
         }
         let step = self.step_ended(Some(message.clone()), events);

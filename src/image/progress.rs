@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::secrets::Hidden;
 use crate::report::text::{bytes, duration, plain};
 
 /// Something that happened in a build. Every text in it is clean for a terminal and one line.
@@ -172,31 +173,33 @@ pub(super) struct Splitter {
 }
 
 impl Splitter {
-    /// Adds a piece and gives out the lines that it completes, clean for a terminal.
-    pub(super) fn add(&mut self, piece: &[u8], mut line: impl FnMut(String)) {
+    /// Adds a piece and gives out the lines that it completes, clean for a terminal and without
+    /// secrets.
+    pub(super) fn add(&mut self, piece: &[u8], hidden: &Hidden, mut line: impl FnMut(String)) {
         for byte in piece {
             match byte {
-                b'\n' => line(self.take()),
+                b'\n' => line(self.take(self.rest.len(), hidden)),
                 // The lines that progress bars write over are of no use in a log.
                 b'\r' => {}
                 byte => self.rest.push(*byte),
             }
-            if self.rest.len() >= LONGEST_LINE {
-                line(self.take());
+            // A secret that begins within the line is there whole.
+            if self.rest.len() >= LONGEST_LINE + hidden.longest {
+                let end = hidden.cut(&self.rest, LONGEST_LINE);
+                line(self.take(end, hidden));
             }
         }
     }
 
     /// The last line, when it has no end.
-    pub(super) fn end(&mut self) -> Option<String> {
-        (!self.rest.is_empty()).then(|| self.take())
+    pub(super) fn end(&mut self, hidden: &Hidden) -> Option<String> {
+        (!self.rest.is_empty()).then(|| self.take(self.rest.len(), hidden))
     }
 
-    fn take(&mut self) -> String {
-        let text = String::from_utf8_lossy(&self.rest);
-        let text = one_line(&text);
-        self.rest.clear();
-        text
+    /// NOTE: hidden first: what is clean for a terminal may not be the secret's bytes any more.
+    fn take(&mut self, end: usize, hidden: &Hidden) -> String {
+        let taken: Vec<u8> = self.rest.drain(..end).collect();
+        one_line(&String::from_utf8_lossy(&hidden.hide_bytes(&taken)))
     }
 }
 
@@ -247,13 +250,37 @@ mod tests {
     fn pieces_become_clean_lines() {
         let mut splitter = Splitter::default();
         let mut lines = Vec::new();
+        let none = Hidden::default();
         for piece in ["a\x1b[2J", "b\nc", "d\r\n", "rest"] {
-            splitter.add(piece.as_bytes(), |line| lines.push(line));
+            splitter.add(piece.as_bytes(), &none, |line| lines.push(line));
         }
         assert_eq!(lines, ["a[2Jb", "cd"]);
-        assert_eq!(splitter.end().as_deref(), Some("rest"));
-        assert_eq!(splitter.end(), None);
-        splitter.add(&vec![b'x'; 2 * LONGEST_LINE], |line| lines.push(line));
+        assert_eq!(splitter.end(&none).as_deref(), Some("rest"));
+        assert_eq!(splitter.end(&none), None);
+        splitter.add(&vec![b'x'; 2 * LONGEST_LINE], &none, |line| {
+            lines.push(line);
+        });
         assert_eq!(lines[2].len(), LONGEST_LINE);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_wherever_a_line_is_cut() {
+        let hidden = Hidden::of(&[b"S3CRET\x07VALUE"]);
+        for before in LONGEST_LINE - 20..LONGEST_LINE + 20 {
+            let mut text = vec![b'x'; before];
+            text.extend(b"S3CRET\x07VALUE and more");
+            let (mut splitter, mut lines) = (Splitter::default(), Vec::new());
+            for piece in text.chunks(7) {
+                splitter.add(piece, &hidden, |line| lines.push(line));
+            }
+            lines.extend(splitter.end(&hidden));
+            let all = lines.concat();
+            let all = all.replace('x', "");
+            assert!(all.contains('*'), "{before}: {all}");
+            assert!(
+                !all.contains("S3C") && !all.contains("ALUE"),
+                "{before}: {all}"
+            );
+        }
     }
 }

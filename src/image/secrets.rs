@@ -1,5 +1,6 @@
 //! Secrets of a build: for the step that mounts them, and for nobody else.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::sync::Arc;
@@ -68,12 +69,7 @@ impl Secrets {
             .collect();
         words.sort_unstable();
         words.dedup();
-        let search = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&words);
-        Hidden {
-            search: search.ok().filter(|_| !words.is_empty()),
-        }
+        Hidden::of(&words)
     }
 }
 
@@ -118,24 +114,50 @@ impl secrets_server::Secrets for Secrets {
 }
 
 /// Takes the values of secrets out of text.
+#[derive(Debug, Default)]
 pub(super) struct Hidden {
     search: Option<AhoCorasick>,
+    /// Length of the longest value, in bytes.
+    pub(super) longest: usize,
 }
 
 impl Hidden {
+    /// What hides these values.
+    pub(super) fn of(values: &[&[u8]]) -> Self {
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(values);
+        Self {
+            search: search.ok().filter(|_| !values.is_empty()),
+            longest: values.iter().map(|value| value.len()).max().unwrap_or(0),
+        }
+    }
+
     /// The text with `***` instead of each value.
     pub(super) fn hide(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.hide_bytes(text.as_bytes())).into_owned()
+    }
+
+    /// The same for bytes as a step wrote them.
+    pub(super) fn hide_bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         match &self.search {
             Some(search) if search.is_match(text) => {
                 let mut clean = Vec::new();
-                search.replace_all_with_bytes(text.as_bytes(), &mut clean, |_, _, out| {
+                search.replace_all_with_bytes(text, &mut clean, |_, _, out| {
                     out.extend_from_slice(b"***");
                     true
                 });
-                String::from_utf8_lossy(&clean).into_owned()
+                Cow::Owned(clean)
             }
-            _ => text.to_owned(),
+            _ => Cow::Borrowed(text),
         }
+    }
+
+    /// The first place from `at` on where text can be cut without cutting a value in two.
+    pub(super) fn cut(&self, text: &[u8], at: usize) -> usize {
+        let matches = self.search.iter().flat_map(|search| search.find_iter(text));
+        let mut ends = matches.filter(|found| found.start() < at && at < found.end());
+        ends.next().map_or(at, |found| found.end())
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::image::ImagePlan;
 use super::{JobSettings, Metrics};
+use crate::destination::docker::settings::Gpus;
 use crate::destination::place::DestinationPlan;
 use crate::report::DataSource;
 
@@ -35,7 +36,12 @@ pub(super) enum Surroundings<'a> {
         requirements: Option<&'a str>,
     },
     /// An image.
-    Container { image: &'a str, hosts: u32 },
+    Container {
+        image: &'a str,
+        hosts: u32,
+        gpus: Option<&'a Gpus>,
+        user: Option<&'a str>,
+    },
 }
 
 impl<'a> Surroundings<'a> {
@@ -46,8 +52,10 @@ impl<'a> Surroundings<'a> {
                 requirements: process.environment.requirements_hash.as_deref(),
             },
             DestinationPlan::Docker(docker) => Self::Container {
-                image: image.map_or("", |image| &image.tag),
+                image: image.map_or("", |image| &image.content),
                 hosts: docker.hosts,
+                gpus: docker.gpus.as_ref(),
+                user: docker.user.as_deref(),
             },
         }
     }

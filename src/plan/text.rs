@@ -146,9 +146,11 @@ fn container(out: &mut String, docker: &DockerPlan) -> std::fmt::Result {
 
 fn image(out: &mut String, image: &ImagePlan) -> std::fmt::Result {
     let build = &image.build;
+    let tag = image.tag.as_deref();
+    let tag = tag.unwrap_or("in-… (its name follows from the bases that are unresolved)");
     match image.registry.place() {
-        None => writeln!(out, "  image         {} (stays in the engine)", image.tag)?,
-        Some(place) => writeln!(out, "  image         {place}:{}", image.tag)?,
+        None => writeln!(out, "  image         {tag}, stays in the engine")?,
+        Some(place) => writeln!(out, "  image         {place}:{tag}")?,
     }
     writeln!(
         out,

@@ -93,8 +93,10 @@ impl<'a> Helper<'a> {
             }
         };
         if !status.success() {
-            // Helpers say why on standard output, by their protocol.
-            let said = [out, err].concat();
+            // Helpers say why on standard output, by their protocol: what is no sentence there may
+            // be the secret.
+            let is_answer = out.contains(&b'{');
+            let said = if is_answer { err } else { [out, err].concat() };
             let said = String::from_utf8_lossy(&said);
             if said.contains(NOT_FOUND) {
                 return Ok(None);

@@ -1,14 +1,13 @@
-//! Amazon ECR: token, repository, what it has under a tag.
+//! Amazon ECR: token, what it has under a tag, and the repository.
+
+mod prepare;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use aws_config::SdkConfig;
 use aws_sdk_ecr::Client as Sdk;
-use aws_sdk_ecr::types::{
-    EncryptionConfiguration, EncryptionType, ImageFailureCode, ImageIdentifier,
-    ImageScanningConfiguration, ImageTagMutability, Repository as Description,
-};
+use aws_sdk_ecr::types::{ImageFailureCode, ImageIdentifier};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bollard::Docker;
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::credentials::{self, Credentials, Login};
 use super::engine_push::{Logins, PushProgress, Wanted, push};
 use super::oci::{Client, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use super::plan::{EcrPlan, RegistryPlan, lifecycle};
+use super::plan::{EcrPlan, RegistryPlan};
 use super::reference::{Repository, is_loopback};
 use super::{Manifest, Published, Registry, hex, publish_error};
 use crate::aws::errors::Doing;
@@ -155,160 +154,41 @@ impl Ecr {
         Ok(token)
     }
 
-    /// Where images are pushed to. The account is the token's when none is configured.
+    /// Where images are. The account is the token's when none is configured and none was told.
     async fn place(&self) -> Result<&Repository> {
         if let Some((repository, _)) = self.repository.get() {
             return Ok(repository);
         }
-        let host = match (&self.host, &self.plan.account) {
+        let account = match (&self.host, &self.plan.account) {
+            (None, None) => self.token(false).await?.account,
+            _ => None,
+        };
+        self.place_of(account.as_deref())
+    }
+
+    /// Where images are, in an account when none is configured.
+    fn place_of(&self, account: Option<&str>) -> Result<&Repository> {
+        let host = match (&self.host, self.plan.account.as_deref().or(account)) {
             (Some(host), _) => host.clone(),
             (None, Some(account)) => self.plan.host(account),
             (None, None) => {
-                let token = self.token(false).await?;
-                let account = token.account.ok_or_else(|| {
+                return Err(
                     credentials::error("Amazon ECR does not say whose registry it is")
-                        .hint("set `account` in `[registry]`")
-                })?;
-                self.plan.host(&account)
+                        .hint("set `account` in `[registry]`"),
+                );
             }
         };
         let text = format!("{host}/{}", self.plan.repository);
         let repository = Repository::parse(&text).map_err(publish_error)?;
         Ok(&self.repository.get_or_init(|| (repository, text)).0)
     }
+}
 
-    /// Makes sure that the repository is there; settings of one that is there are respected.
-    async fn prepare(&self) -> Result<()> {
-        let (name, account) = (&self.plan.repository, self.plan.account.clone());
-        let answer = self
-            .sdk
-            .describe_repositories()
-            .repository_names(name)
-            .set_registry_id(account)
-            .send()
-            .await;
-        match answer {
-            Ok(answer) => {
-                if let Some(found) = answer.repositories().first() {
-                    self.compare(found);
-                }
-                Ok(())
-            }
-            Err(cause) if is_code(&cause, "RepositoryNotFoundException") => {
-                match self.plan.create {
-                    true => self.create().await,
-                    false => Err(self.missing()),
-                }
-            }
-            // Knowing the settings is a courtesy; the push will show whether it is there.
-            Err(cause) if is_code(&cause, "AccessDeniedException") => {
-                let error =
-                    self.failed("look at the repository", "ecr:DescribeRepositories", &cause);
-                self.warn(format!("{error}; its settings are not known"));
-                Ok(())
-            }
-            Err(cause) => {
-                Err(self.failed("look at the repository", "ecr:DescribeRepositories", &cause))
-            }
-        }
-    }
-
-    fn missing(&self) -> crate::error::Error {
-        let EcrPlan {
-            repository, region, ..
-        } = &self.plan;
-        publish_error(format!(
-            "there is no repository `{repository}` in `{region}`"
-        ))
-        .because("`create` is false in `[registry]`")
-        .hint("create it, set `create = true`, or correct `repository`, `region` or `account`")
-    }
-
-    async fn create(&self) -> Result<()> {
-        let plan = &self.plan;
-        let encryption = plan.kms_key.as_ref().map(|key| {
-            EncryptionConfiguration::builder()
-                .encryption_type(EncryptionType::Kms)
-                .kms_key(key)
-                .build()
-        });
-        let encryption = encryption
-            .transpose()
-            .map_err(|cause| publish_error(cause.to_string()))?;
-        let mutability = match plan.immutable_tags {
-            true => ImageTagMutability::Immutable,
-            false => ImageTagMutability::Mutable,
-        };
-        let scanning = ImageScanningConfiguration::builder()
-            .scan_on_push(plan.scan_on_push)
-            .build();
-        let created = self
-            .sdk
-            .create_repository()
-            .repository_name(&plan.repository)
-            .set_registry_id(plan.account.clone())
-            .image_tag_mutability(mutability)
-            .image_scanning_configuration(scanning)
-            .set_encryption_configuration(encryption)
-            .send()
-            .await;
-        match created {
-            Ok(_) => {}
-            // Somebody else was faster, with settings of their own.
-            Err(cause) if is_code(&cause, "RepositoryAlreadyExistsException") => return Ok(()),
-            Err(cause) => {
-                return Err(self.failed("create the repository", "ecr:CreateRepository", &cause));
-            }
-        }
-        let Some(policy) = lifecycle(plan) else {
-            return Ok(());
-        };
-        let set = self
-            .sdk
-            .put_lifecycle_policy()
-            .repository_name(&plan.repository)
-            .set_registry_id(plan.account.clone())
-            .lifecycle_policy_text(policy)
-            .send()
-            .await;
-        if let Err(cause) = set {
-            let error = self.failed("set the lifecycle policy", "ecr:PutLifecyclePolicy", &cause);
-            self.warn(format!(
-                "the repository was created, but images will not expire: {error}"
-            ));
-        }
-        Ok(())
-    }
-
-    fn compare(&self, found: &Description) {
-        let plan = &self.plan;
-        let is_immutable = matches!(
-            found.image_tag_mutability(),
-            Some(ImageTagMutability::Immutable | ImageTagMutability::ImmutableWithExclusion)
-        );
-        let scans = found
-            .image_scanning_configuration()
-            .is_some_and(|scan| scan.scan_on_push());
-        for (key, wanted, is) in [
-            ("immutable_tags", plan.immutable_tags, is_immutable),
-            ("scan_on_push", plan.scan_on_push, scans),
-        ] {
-            if wanted != is {
-                let name = &plan.repository;
-                self.warn(format!(
-                    "`{key}` is {is} for the existing repository `{name}`, and {wanted} in `[registry]`: left as it is"
-                ));
-            }
-        }
-        let key = found
-            .encryption_configuration()
-            .and_then(|encryption| encryption.kms_key());
-        if plan.kms_key.is_some() && key.is_none() {
-            let name = &plan.repository;
-            self.warn(format!(
-                "the existing repository `{name}` is not encrypted with `kms_key`: that can only be chosen when it is created"
-            ));
-        }
+impl Ecr {
+    /// The client, signed in.
+    pub(super) async fn client(&self) -> Result<&Client> {
+        self.login(false).await?;
+        Ok(&self.http)
     }
 }
 
@@ -371,6 +251,7 @@ impl Registry for Ecr {
                     .because(format!("it says `{said}`, its bytes are `{digest}`")),
             );
         }
+        self.place_of(image.registry_id())?;
         Ok(Some(Manifest {
             digest,
             media_type: image

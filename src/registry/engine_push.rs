@@ -61,7 +61,8 @@ pub struct Pushed {
     pub attempts: u32,
 }
 
-/// Gives a login for each attempt, so that a token can be fresh.
+/// Signs an engine in for pushing and pulling: a login for each attempt, so that a token can be
+/// fresh.
 #[expect(
     async_fn_in_trait,
     reason = "the crate is the only user, on a single-threaded runtime"
@@ -270,16 +271,13 @@ async fn proven(
     let layers = image
         .and_then(|image| image.root_fs?.layers)
         .unwrap_or_default();
-    // NOTE: with containerd's store, engines tell layers by their compressed digests.
-    let was_sent = |(layer, blob): &(&String, &Blob)| {
-        done.account.was_pushed(layer) || done.account.was_pushed(&blob.digest)
+    // An engine names a layer by its digest before compression, or after it (containerd's store).
+    let was_sent = |(index, blob): &(usize, &Blob)| {
+        let names = layers.get(*index).into_iter().chain([&blob.digest]);
+        names.into_iter().any(|name| done.account.was_pushed(name))
     };
-    let sent: Vec<u64> = layers
-        .iter()
-        .zip(&content.layers)
-        .filter(was_sent)
-        .map(|(_, blob)| blob.size)
-        .collect();
+    let blobs = content.layers.iter().enumerate();
+    let sent: Vec<u64> = blobs.filter(was_sent).map(|(_, blob)| blob.size).collect();
     Ok(Pushed {
         manifest,
         sent: sent.iter().sum(),

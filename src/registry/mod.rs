@@ -21,6 +21,7 @@ pub mod push_name;
 pub mod push_refusal;
 pub mod push_stream;
 pub mod reference;
+mod same;
 pub mod settings;
 mod transport;
 
@@ -30,9 +31,9 @@ use std::fmt;
 use bollard::Docker;
 use serde::{Deserialize, Serialize};
 
-use self::credentials::Credentials;
+use self::credentials::{Credentials, Login};
 use self::ecr::Ecr;
-use self::engine_push::{PushProgress, Pushed};
+use self::engine_push::{Logins, PushProgress, Pushed};
 use self::local::Local;
 use self::oci_repository::OciRepository;
 use self::plan::RegistryPlan;
@@ -233,7 +234,42 @@ impl Registry for AnyRegistry {
     }
 }
 
+impl Logins for AnyRegistry {
+    async fn login(&self, is_fresh: bool) -> Result<Option<Login>> {
+        match self {
+            Self::Local(_) => Ok(None),
+            Self::Oci(registry) => registry.login(is_fresh).await,
+            Self::Ecr(registry) => registry.login(is_fresh).await,
+        }
+    }
+}
+
 impl AnyRegistry {
+    /// Where an image is that was found or published here.
+    #[must_use]
+    pub fn image(&self, manifest: Manifest) -> ImageRef {
+        match self {
+            Self::Local(_) => ImageRef::in_engine(&manifest.digest),
+            Self::Oci(_) | Self::Ecr(_) => ImageRef {
+                repository: self.repository().to_owned(),
+                digest: manifest.digest,
+            },
+        }
+    }
+
+    /// Whether the engine's image `id` is an image of this registry, and not another one that was
+    /// built from the same files.
+    ///
+    /// # Errors
+    /// The registry cannot be asked.
+    pub async fn is_same(&self, image: &ImageRef, id: &str) -> Result<bool> {
+        match self {
+            Self::Local(_) => Ok(image.digest == id),
+            Self::Oci(registry) => same::is_same(registry.client(), image, id).await,
+            Self::Ecr(registry) => same::is_same(registry.client().await?, image, id).await,
+        }
+    }
+
     /// What is not as the configuration wants it, and was respected; each said once.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {

@@ -313,10 +313,17 @@ impl Client {
         ]);
         call.headers
             .extend(login.map(|login| (AUTHORIZATION, login.clone())));
+        let home = call.uri.authority().map(ToString::to_string);
+        let home = home.unwrap_or_default();
         for _ in 0..=MAX_REDIRECTS {
             let host = call.uri.authority().map_or("", |host| host.as_str());
             let answer = self.transport.send(&call).await;
             let answer = answer.map_err(|failure| super::answers::unanswered(host, &failure))?;
+            let is_elsewhere = host != home;
+            if is_elsewhere && answer.status == StatusCode::UNAUTHORIZED {
+                let cause = format!("it leads to `{host}`, which wants a login of its own");
+                return Err(asked.distrusted(cause));
+            }
             if !answer.status.is_redirection() {
                 return Ok(answer);
             }

@@ -45,6 +45,12 @@ impl OciRepository {
     }
 }
 
+impl OciRepository {
+    pub(super) fn client(&self) -> &Client {
+        &self.http
+    }
+}
+
 impl Logins for OciRepository {
     async fn login(&self, _is_fresh: bool) -> Result<Option<Login>> {
         self.credentials.for_host(self.repository.host()).await

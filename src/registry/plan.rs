@@ -111,6 +111,12 @@ impl EcrPlan {
 }
 
 impl RegistryPlan {
+    /// Whether images stay in the engine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local {})
+    }
+
     /// Where images go, for people; nothing when they stay in the engine.
     #[must_use]
     pub fn place(&self) -> Option<String> {
@@ -124,8 +130,9 @@ impl RegistryPlan {
         }
     }
 
-    /// The IAM actions that publishing needs: `ecr:GetAuthorizationToken` on every resource, the
-    /// others on the repository (and, for `kms:`, on the key).
+    /// The IAM actions that publishing needs, and pulling what is published:
+    /// `ecr:GetAuthorizationToken` on every resource, the others on the repository (and, for
+    /// `kms:`, on the key).
     /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html>
     #[must_use]
     pub fn permissions(&self) -> Vec<String> {
@@ -136,6 +143,7 @@ impl RegistryPlan {
             "ecr:GetAuthorizationToken",
             "ecr:DescribeRepositories",
             "ecr:BatchGetImage",
+            "ecr:GetDownloadUrlForLayer",
             "ecr:BatchCheckLayerAvailability",
             "ecr:InitiateLayerUpload",
             "ecr:UploadLayerPart",

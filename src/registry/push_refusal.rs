@@ -223,6 +223,10 @@ mod tests {
                 Refusal::ImmutableTag,
             ),
             (
+                "error from registry: The image tag 'in-1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable.",
+                Refusal::ImmutableTag,
+            ),
+            (
                 "An image does not exist locally with the tag: localhost:1/a",
                 Refusal::NoImage,
             ),

@@ -49,8 +49,8 @@ struct Layer {
 /// What the events of one push said so far.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
-    /// By the first 12 digits of the layer's digest: uncompressed, or compressed with containerd's
-    /// store.
+    /// By the first 12 digits of the layer's digest: before compression, or after it in an engine
+    /// with containerd's store.
     layers: HashMap<String, Layer>,
     /// The manifest's digest.
     pub(crate) digest: Option<String>,
@@ -123,7 +123,7 @@ impl Account {
         amount
     }
 
-    /// Whether a layer (`sha256:…`, as the engine tells it) was sent whole in this push.
+    /// Whether a layer was sent whole in this push, by the digest with which the engine names it.
     pub(crate) fn was_pushed(&self, layer: &str) -> bool {
         let short = layer.strip_prefix("sha256:").and_then(|hex| hex.get(..12));
         let layer = short.and_then(|short| self.layers.get(short));

@@ -2,7 +2,6 @@
 //! bodies and bounded repetition.
 
 use std::collections::{BTreeMap, HashMap};
-use std::error::Error as StdError;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,8 @@ use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
+
+use crate::error::chain;
 
 /// A TCP connection stands after this long, or the host is unreachable.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -269,21 +270,6 @@ fn failure(cause: &ClientError) -> Failure {
         };
     }
     Failure::Broken(text)
-}
-
-/// An error with its sources, none said twice.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ const KNOWN: &[(&[&str], &str)] = &[
             "Network is unreachable",
             "Failed to establish a new connection",
         ],
-        "there is no network: packages can be installed once it is back",
+        "there is no network: is it down, or does the configuration take it away (`network = \"none\"`)?",
     ),
     (
         &["ensurepip is not available"],

@@ -25,9 +25,10 @@ use crate::registry::credentials::Credentials;
 use crate::registry::engine_push::PushProgress;
 use crate::registry::local::Local;
 use crate::registry::plan::RegistryPlan;
-use crate::registry::{self, ImageRef, Published, Registry as _, push_name};
+use crate::registry::{self, AnyRegistry, ImageRef, Published, Registry as _, push_name};
 use crate::report::text;
 use crate::talk::{Step, Talk};
+use bollard::Docker;
 
 /// How long an interrupted command waits for the engine to take names back.
 const TAKING_BACK: Duration = Duration::from_secs(5);
@@ -177,15 +178,21 @@ async fn make(
         env,
     )
     .await?;
-    let own = Local::new(docker, &build.name);
     let bases = bases::resolve(docker, &plan.bases, &build.platform, env, |line| {
         talk.say(line);
     })
     .await;
     let tag = plan.tag_with(&bases);
-    let found = match wanted.force {
+    let published = match wanted.force && plan.registry.is_local() {
         true => None,
         false => registry.find(&tag).await?,
+    };
+    if wanted.force && published.is_some() {
+        return Err(kept(&format!("{}:{tag}", registry.repository())));
+    }
+    let own = match wanted.force {
+        true => None,
+        false => Local::new(docker, &build.name).find(&tag).await?,
     };
     let mut made = Made {
         image: ImageRef::in_engine(""),
@@ -194,25 +201,18 @@ async fn make(
         pushed_bytes: None,
         seconds: 0.0,
     };
-    let here = match wanted.force {
-        true => None,
-        false => own.find(&tag).await?.map(|manifest| manifest.digest),
-    };
-    let here = if let Some(manifest) = found {
-        talk.say(&format!("image {tag} is there already: nothing is built"));
-        made.image = match plan.registry {
-            RegistryPlan::Local {} => ImageRef::in_engine(&manifest.digest),
-            RegistryPlan::Oci { .. } | RegistryPlan::Ecr(_) => ImageRef {
-                repository: registry.repository().to_owned(),
-                digest: manifest.digest,
-            },
+    let mut id = own.map(|manifest| manifest.digest);
+    if let Some(manifest) = published {
+        let place = match plan.registry.is_local() {
+            true => "the engine",
+            false => registry.repository(),
         };
-        match here {
-            Some(id) => ImageRef::in_engine(&id),
-            None => made.image.clone(),
-        }
+        talk.say(&format!(
+            "image {tag} is in {place} already: nothing is built"
+        ));
+        made.image = registry.image(manifest);
     } else {
-        let id = match here {
+        let own = match id.take() {
             Some(id) => id,
             None => {
                 made.built = true;
@@ -221,37 +221,62 @@ async fn make(
         };
         let image = BuiltImage {
             name: format!("{}:{tag}", build.name),
-            id: id.clone(),
+            id: own.clone(),
         };
-        let step = match plan.registry {
-            RegistryPlan::Local {} => None,
-            RegistryPlan::Oci { .. } | RegistryPlan::Ecr(_) => Some(talk.step("push")),
-        };
-        let mut show = |progress: PushProgress| {
-            if let Some(step) = &step {
-                show_push(step, &progress);
-            }
-        };
-        let published = registry.publish(docker, &image, &tag, &mut show).await;
-        if let Some(step) = step {
-            step.end(&match &published {
-                Ok(published) => pushed_in_words(published),
-                Err(error) => error.to_string(),
-            });
-        }
-        let published = published?;
+        let published = publish(&registry, docker, &image, &tag, talk).await?;
         made.pushed_bytes = published.pushed.map(|pushed| pushed.sent);
         made.image = published.image;
-        ImageRef::in_engine(&id)
-    };
+        id = Some(own);
+    }
     for warning in registry.warnings() {
         talk.say(&format!("warning: {warning}"));
     }
-    if wanted.in_engine && !here.repository.is_empty() {
-        pull::pull(docker, &here, &Credentials::from_environment(env), talk).await?;
+    let mut here = made.image.clone();
+    if wanted.in_engine {
+        match id {
+            // What is launched is what the record names, not what else came of the same files.
+            Some(id) if registry.is_same(&made.image, &id).await? => {
+                here = ImageRef::in_engine(&id);
+            }
+            _ => pull::pull(docker, &here, &registry, talk).await?,
+        }
     }
     made.seconds = started.elapsed().as_secs_f64();
     Ok((made, here))
+}
+
+/// What a registry has under a content address stays as it is.
+fn kept(name: &str) -> Error {
+    Error::new(ExitCode::Usage, format!("{name} is published already"))
+        .because("a content address is never overwritten")
+        .hint("to build again, change a build argument: `[image.build_args]` with `REFRESH = \"1\"`, and `ARG REFRESH` in the Dockerfile before what must run again")
+}
+
+/// Brings an image to the registry, and shows how far it is.
+async fn publish(
+    registry: &AnyRegistry,
+    docker: &Docker,
+    image: &BuiltImage,
+    tag: &str,
+    talk: &Talk,
+) -> Result<Published> {
+    let step = match registry {
+        AnyRegistry::Local(_) => None,
+        AnyRegistry::Oci(_) | AnyRegistry::Ecr(_) => Some(talk.step("push")),
+    };
+    let mut show = |progress: PushProgress| {
+        if let Some(step) = &step {
+            show_push(step, &progress);
+        }
+    };
+    let published = registry.publish(docker, image, tag, &mut show).await;
+    if let Some(step) = step {
+        step.end(&match &published {
+            Ok(published) => pushed_in_words(published),
+            Err(_) => "failed".to_owned(),
+        });
+    }
+    published
 }
 
 fn show_push(step: &Step, progress: &PushProgress) {
@@ -297,7 +322,13 @@ async fn built(
     if let Some(warning) = engine.emulation(&request.platform) {
         talk.say(&format!("warning: {warning}"));
     }
-    let files = BuildContext::open(&request.context, &request.dockerfile)?;
+    // What is sent is held against this list: a file that changed, even there and back, is an error.
+    let files = BuildContext::of(&request)?.frozen()?;
+    let known = Known::load(&context.cache, root, context.now.as_second());
+    if !plan.is_current(&files, &known)? {
+        let changed = "the build context changed since the plan was made";
+        return Err(Error::new(ExitCode::Data, changed).hint("run the command again"));
+    }
     let mut credentials = Credentials::from_environment(&context.env);
     if let RegistryPlan::Oci { repository } = &plan.registry {
         credentials = credentials.configured(repository.split('/').next().unwrap_or_default());
@@ -317,21 +348,10 @@ async fn built(
         Some(Line::Now(text)) => step.now(text),
         None => {}
     };
-    let is_current = || {
-        let known = Known::load(&context.cache, root, context.now.as_second());
-        match plan.is_current(&known)? {
-            true => Ok(()),
-            false => Err(Error::new(
-                ExitCode::Data,
-                "the build context changed while the image was built",
-            )
-            .hint("run the command again")),
-        }
-    };
-    let built = build.run(&mut events, is_current).await;
+    let built = build.run(&mut events).await;
     step.end(&match &built {
         Ok(image) => format!("{} in {}", image.id, duration::display(started.elapsed())),
-        Err(error) => error.to_string(),
+        Err(_) => "failed".to_owned(),
     });
     Ok(built?.id)
 }

@@ -42,7 +42,7 @@ pub(super) async fn follow(
         poll: (Duration::from_millis(10), Duration::from_millis(250)),
         max_runtime: Duration::from_secs(job.max_runtime_seconds),
         stop_within: Duration::from_secs(plan.destination.grace_seconds() + 10),
-        max_poll_errors: 5,
+        lost_after: Duration::from_secs(60),
     };
     let mut log =
         LogMetrics::new(&plan.metrics.definitions, &plan.metrics.presets).map_err(|errors| {

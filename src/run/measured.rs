@@ -125,9 +125,13 @@ impl Measured {
                 report.status = status;
                 report.log_tail =
                     record::tail(&folder.join(record::LOG), judge.report.log_lines as usize);
-                report.hint = hint
-                    .or_else(|| super::hint::of(&reason, &report.log_tail).map(str::to_owned))
-                    .or_else(|| Some(format!("the whole log: `mlaction logs {}`", made.run)));
+                let known = || match status {
+                    Status::Cancelled => None,
+                    _ => super::hint::of(&reason, &report.log_tail).map(str::to_owned),
+                };
+                let whole = || format!("the whole log: `mlaction logs {}`", made.run);
+                let has_log = !report.log_tail.is_empty();
+                report.hint = hint.or_else(known).or_else(|| has_log.then(whole));
                 report.reason = Some(reason);
             }
         }

@@ -5,6 +5,7 @@ pub mod image;
 mod job;
 pub mod measured;
 mod pull;
+mod reuse;
 mod surroundings;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use crate::data::known::Known;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::inputs::data_error;
-use crate::plan::{Job, Plan};
+use crate::plan::{Job, Plan, Reuse};
 use crate::record::{self, Phase, Record};
 use crate::report::{Report, Status, html, json, markdown};
 use crate::talk::{Talk, always};
@@ -41,22 +42,32 @@ pub struct Reported {
 /// What is no result of a job: a full disk, an environment that cannot be written, a gate on a
 /// metric that does not exist.
 pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported> {
-    let folder = match &plan.reuse {
-        Some(reuse) => {
-            talk.say(&format!(
-                "same inputs, same code: result of run {} reused (`--force` trains again)",
-                reuse.run
-            ));
-            let folder = record::runs_dir(&plan.root).join(&reuse.run);
-            Record::open(folder.clone())?.judged(Timestamp::now())?;
-            folder
-        }
+    let folder = match reused(plan, context, talk).await? {
+        Some(folder) => folder,
         None => execute(plan, context, talk).await?,
     };
     let measured: Measured = record::read_json(&folder, record::METRICS)?;
     let report = measured.report(&record::load_plan(&folder)?, plan, &folder)?;
     write_faces(&folder, &report)?;
     Ok(Reported { report, folder })
+}
+
+/// The record of the finished run that is taken instead of training again.
+async fn reused(plan: &Plan, context: &Context, talk: &Talk) -> Result<Option<PathBuf>> {
+    let Some(Reuse { run, .. }) = &plan.reuse else {
+        return Ok(None);
+    };
+    let folder = record::runs_dir(&plan.root).join(run);
+    let made: Measured = record::read_json(&folder, record::METRICS)?;
+    if !reuse::is_current(plan, &made, context, talk).await? {
+        talk.say(&format!("a base image is another one than for run {run}"));
+        return Ok(None);
+    }
+    talk.say(&format!(
+        "same inputs, same code: result of run {run} reused (`--force` trains again)"
+    ));
+    Record::open(folder.clone())?.judged(Timestamp::now())?;
+    Ok(Some(folder))
 }
 
 fn write_faces(folder: &Path, report: &Report) -> Result<()> {
@@ -237,6 +248,7 @@ fn interrupts() -> Result<Interrupts> {
         false => Some(signal(SignalKind::hangup()).doing(|| "cannot catch SIGHUP".to_owned())?),
     };
     tokio::spawn(async move {
+        let mut said = "stopping; once more to end it at once";
         loop {
             let hung_up = async {
                 match &mut hangup {
@@ -250,7 +262,8 @@ fn interrupts() -> Result<Interrupts> {
                 _ = hung_up => {}
             }
             sender.send_modify(|count| *count += 1);
-            always("stopping the job; once more to kill it");
+            always(said);
+            said = "ending it at once";
         }
     });
     Ok(receiver)

@@ -6,20 +6,20 @@ use futures_util::StreamExt as _;
 
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::ImageRef;
-use crate::registry::credentials::Credentials;
+use crate::registry::engine_push::Logins;
 use crate::registry::push_stream::signed_in;
 use crate::registry::reference::Repository;
 use crate::report::text;
 use crate::talk::Talk;
 
-/// Pulls an image by its digest, unless the engine has it.
+/// Pulls an image by its digest with the login of its registry, unless the engine has it.
 ///
 /// # Errors
 /// No credentials, or the engine cannot get it.
 pub(super) async fn pull(
     docker: &Docker,
     image: &ImageRef,
-    credentials: &Credentials,
+    logins: &impl Logins,
     talk: &Talk,
 ) -> Result<()> {
     let name = image.to_string();
@@ -28,8 +28,7 @@ pub(super) async fn pull(
     }
     let repository = Repository::parse(&image.repository)
         .map_err(|reason| Error::new(ExitCode::Publish, reason))?;
-    let credentials = credentials.clone().configured(repository.host());
-    let login = credentials.for_host(repository.host()).await?;
+    let login = logins.login(false).await?;
     let docker = signed_in(docker, &repository, login.as_ref());
     let options = CreateImageOptionsBuilder::new().from_image(&name).build();
     let step = talk.step("pull");
@@ -38,7 +37,7 @@ pub(super) async fn pull(
         let failed = |cause: String| {
             Error::new(ExitCode::Publish, format!("the engine cannot pull {name}"))
                 .because(cause)
-                .hint("can the engine reach the registry? `docker pull` shows the same")
+                .hint("can the engine reach the registry, and may these credentials pull from it?")
         };
         let answer = answer.map_err(|error| failed(error.to_string()))?;
         if let Some(error) = answer.error_detail.and_then(|detail| detail.message) {

@@ -51,6 +51,9 @@ impl Surroundings {
                 ("environment", made.await.map(|()| Self::Process))
             }
             DestinationPlan::Docker(docker) => {
+                for warning in plan.image.iter().flat_map(|image| &image.warnings) {
+                    talk.say(&format!("warning: {warning}"));
+                }
                 let made = image::ready(plan, docker, context, interrupts, talk);
                 (
                     "image",
@@ -112,7 +115,7 @@ impl Surroundings {
             }
             (Self::Docker(stage), _) => IndexMap::from([
                 ("image".to_owned(), stage.made.image.to_string()),
-                ("tag".to_owned(), stage.made.tag.clone()),
+                (record::IMAGE_TAG.to_owned(), stage.made.tag.clone()),
             ]),
             _ => IndexMap::new(),
         }

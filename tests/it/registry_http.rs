@@ -160,6 +160,35 @@ async fn a_redirect_to_another_host_gets_no_credentials_and_needs_https() {
 }
 
 #[tokio::test]
+async fn a_host_that_a_registry_leads_to_cannot_ask_for_its_password() {
+    // Another port is another host, and on this machine HTTP will do.
+    let (server, other) = (MockServer::start().await, MockServer::start().await);
+    let elsewhere = format!("{}/v2/app/manifests/latest", other.uri());
+    Mock::given(method("HEAD"))
+        .respond_with(ResponseTemplate::new(307).insert_header("location", elsewhere))
+        .mount(&server)
+        .await;
+    let challenge = format!(r#"Bearer realm="{}/token",service="s""#, other.uri());
+    Mock::given(method("HEAD"))
+        .respond_with(ResponseTemplate::new(401).insert_header("www-authenticate", challenge))
+        .mount(&other)
+        .await;
+    let client = client(&server, Some(Login::new("me", "secret")));
+    let error = client.manifest(&reference(&server, "app")).await;
+    let text = error.unwrap_err().render();
+    assert!(
+        text.contains("no credentials are sent") || text.contains("307"),
+        "{text}"
+    );
+    let asked = other.received_requests().await.unwrap();
+    assert!(
+        asked
+            .iter()
+            .all(|request| !request.headers.contains_key("authorization"))
+    );
+}
+
+#[tokio::test]
 async fn busy_moments_are_waited_for_and_refusals_are_not() {
     for (status, requests) in [(429, 2), (503, 2), (403, 1), (500, 1)] {
         let server = MockServer::start().await;

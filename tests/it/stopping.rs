@@ -33,7 +33,7 @@ fn the_job_may_save_before_it_ends_and_a_second_interrupt_does_not_wait() {
     let project = Project::new();
     let (child, mut said) = start_and_listen(&project, &format!("{STUBBORN}{SLEEPS}"));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert!(said.any(|line| line.unwrap().contains("once more to kill it")));
+    assert!(said.any(|line| line.unwrap().contains("once more to end it at once")));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let job = job(&project);
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));

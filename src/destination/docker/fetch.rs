@@ -12,6 +12,10 @@ use crate::talk::always;
 
 impl DockerDestination {
     pub(super) async fn bring(&self) -> Result<Artifacts> {
+        // Somebody removed the container, and its results with it.
+        if self.is_gone {
+            return Ok(Artifacts::default());
+        }
         let base = self.run.join("work").join(&self.role);
         let succeeded = self.ended == Some(JobState::Succeeded);
         let parts = [

@@ -1,6 +1,5 @@
 //! A job's way into the engine: network, containers, files, start.
 
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use bollard::query_parameters::CreateContainerOptionsBuilder;
@@ -12,7 +11,7 @@ use super::leftovers::{LAUNCH, OWNER, ROLE, RUN};
 use super::plan::Request;
 use super::problem::within;
 use super::{Container, DockerDestination, MAKING, upload};
-use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::talk::always;
 
 impl DockerDestination {
@@ -79,11 +78,7 @@ impl DockerDestination {
         for container in &mut self.hosts {
             let started = self.docker.start_container(&container.id, None);
             within(MAKING, "cannot start the job's container", started).await?;
-            let log = File::options()
-                .create(true)
-                .append(true)
-                .open(&self.log)
-                .doing(|| format!("cannot write `{}`", self.log.display()))?;
+            let log = self.log.appended()?;
             let host = (request.hosts.len() > 1).then_some(container.host.as_str());
             container.following = Some(Following::start(&self.docker, &container.id, host, log));
         }

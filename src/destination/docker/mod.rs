@@ -21,8 +21,6 @@ mod problem;
 pub mod settings;
 mod upload;
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +28,7 @@ use bollard::Docker;
 use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
 use tokio::task::JoinHandle;
 
+use super::job_log::JobLog;
 use super::{Artifacts, Destination, JobState, PollError, Stop, results};
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::ImageRef;
@@ -37,9 +36,6 @@ use ended::Exit;
 use follow::Following;
 pub use leftovers::{OWNER, ROLE, RUN, sweep};
 use plan::{BASE, DockerPlan, Request};
-
-/// Most log bytes handed over at once.
-const LOG_CHUNK: u64 = 1024 * 1024;
 
 /// Longest wait for an answer about what is there.
 const ASKING: Duration = Duration::from_secs(30);
@@ -65,8 +61,7 @@ pub struct DockerDestination {
     run: PathBuf,
     role: String,
     plan: DockerPlan,
-    log: PathBuf,
-    read: u64,
+    log: JobLog,
     /// The name of what was made in the engine, as long as it may be there.
     launch: Option<String>,
     /// The container or network that the engine has been asked for, and has not answered about.
@@ -75,6 +70,8 @@ pub struct DockerDestination {
     /// The host that failed first.
     failed: Option<usize>,
     is_stopped: bool,
+    /// Whether a container was removed by somebody else.
+    is_gone: bool,
     stopping: Vec<JoinHandle<()>>,
     ended: Option<JobState>,
 }
@@ -100,7 +97,6 @@ impl DockerDestination {
         plan: &DockerPlan,
         role: &str,
     ) -> Self {
-        let log = run.join(crate::record::LOG);
         Self {
             docker: docker.clone(),
             image: image.to_string(),
@@ -108,13 +104,13 @@ impl DockerDestination {
             run: run.to_path_buf(),
             role: role.to_owned(),
             plan: plan.clone(),
-            read: log.metadata().map_or(0, |meta| meta.len()),
-            log,
+            log: JobLog::of(run),
             launch: None,
             making: None,
             hosts: Vec::new(),
             failed: None,
             is_stopped: false,
+            is_gone: false,
             stopping: Vec::new(),
             ended: None,
         }
@@ -144,6 +140,7 @@ impl DockerDestination {
             let state = match tokio::time::timeout(ASKING, asked).await {
                 Ok(Ok(found)) => found.state.unwrap_or_default(),
                 Ok(Err(error)) if problem::is_absent(&error) => {
+                    self.is_gone = true;
                     let reason = "somebody removed its container".to_owned();
                     self.ended = Some(JobState::Stopped { reason });
                     return Ok(true);
@@ -277,14 +274,7 @@ impl Destination for DockerDestination {
     }
 
     async fn logs(&mut self) -> Result<Vec<u8>, PollError> {
-        let mut read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(&self.log)?;
-            file.seek(SeekFrom::Start(self.read))?;
-            let mut bytes = Vec::new();
-            self.read += file.take(LOG_CHUNK).read_to_end(&mut bytes)? as u64;
-            Ok(bytes)
-        };
-        read().map_err(|error| PollError::Transient(error.to_string()))
+        self.log.more()
     }
 
     async fn stop(&mut self, how: Stop) -> Result<(), Error> {

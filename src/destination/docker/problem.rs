@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as EngineError;
 
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{Error, ExitCode, Result, chain};
 
 /// What the engine may say, in lower case, the code that it stands for, and what to do about it.
 /// The first that fits counts.
@@ -125,19 +125,6 @@ pub(super) fn status(error: &EngineError) -> Option<u16> {
         EngineError::DockerResponseServerError { status_code, .. } => Some(*status_code),
         _ => None,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 /// A call of the engine with a deadline.

@@ -11,7 +11,6 @@ mod requirements;
 pub mod supervise;
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+use super::job_log::JobLog;
 use super::{Artifacts, Destination, JobState, PollError, Stop, results};
 use crate::data::fingerprint::{Content, fingerprint, names};
 use crate::data::known::Known;
@@ -28,18 +28,14 @@ use crate::plan::identity;
 use crate::plan::inputs::data_error;
 use plan::Request;
 
-/// Most log bytes handed over at once.
-const LOG_CHUNK: u64 = 1024 * 1024;
-
 /// One job as a process.
 #[derive(Debug)]
 pub struct ProcessDestination {
     code: PathBuf,
     run: PathBuf,
-    log: PathBuf,
+    log: JobLog,
     inherited: Vec<String>,
     grace: Duration,
-    read: u64,
     job: Option<(Request, Child)>,
 }
 
@@ -47,15 +43,12 @@ impl ProcessDestination {
     /// A place to run one job, with code from `code`, of the run whose record lies in `run`.
     #[must_use]
     pub fn new(code: &Path, run: &Path, settings: &plan::ProcessPlan) -> Self {
-        let log = run.join(crate::record::LOG);
-        let read = log.metadata().map_or(0, |meta| meta.len());
         Self {
             code: code.to_path_buf(),
             run: run.to_path_buf(),
-            log,
+            log: JobLog::of(run),
             inherited: settings.inherited.clone(),
             grace: Duration::from_secs(settings.grace_seconds),
-            read,
             job: None,
         }
     }
@@ -109,7 +102,7 @@ impl ProcessDestination {
             Ok(file) if is_written => results::failure_text(file),
             _ => String::new(),
         };
-        let last = crate::record::tail(&self.log, 1).pop();
+        let last = crate::record::tail(self.log.path(), 1).pop();
         results::reason(&text, &exit.to_string(), last.as_deref())
     }
 }
@@ -207,14 +200,10 @@ impl Destination for ProcessDestination {
 
     async fn launch(&mut self, request: &Request) -> Result<(), Error> {
         self.prepare(request)?;
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .doing(|| format!("cannot write `{}`", self.log.display()))?;
+        let log = self.log.appended()?;
         let errors = log
             .try_clone()
-            .doing(|| format!("cannot write `{}`", self.log.display()))?;
+            .doing(|| format!("cannot write `{}`", self.log.path().display()))?;
         let (program, arguments) = request
             .command
             .split_first()
@@ -268,14 +257,7 @@ impl Destination for ProcessDestination {
     }
 
     async fn logs(&mut self) -> Result<Vec<u8>, PollError> {
-        let mut read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(&self.log)?;
-            file.seek(SeekFrom::Start(self.read))?;
-            let mut bytes = Vec::new();
-            self.read += file.take(LOG_CHUNK).read_to_end(&mut bytes)? as u64;
-            Ok(bytes)
-        };
-        read().map_err(|error| PollError::Transient(error.to_string()))
+        self.log.more()
     }
 
     async fn stop(&mut self, how: Stop) -> Result<(), Error> {

@@ -165,11 +165,9 @@ impl Tracker {
         };
         let Step { lines, tail, .. } = step;
         let hidden = &self.hidden;
-        let mut give = |line: String| give(digest, hidden.hide(&line), tail, events);
-        lines
-            .entry(stream.clamp(0, 2))
-            .or_default()
-            .add(message, &mut give);
+        let mut give = |line: String| give(digest, line, tail, events);
+        let splitter = lines.entry(stream.clamp(0, 2)).or_default();
+        splitter.add(message, hidden, &mut give);
     }
 
     fn flush(&mut self, digest: &str, events: &mut (dyn FnMut(BuildEvent) + Send)) {
@@ -178,8 +176,8 @@ impl Tracker {
         };
         let Step { lines, tail, .. } = step;
         for splitter in lines.values_mut() {
-            if let Some(line) = splitter.end() {
-                give(digest, self.hidden.hide(&line), tail, events);
+            if let Some(line) = splitter.end(&self.hidden) {
+                give(digest, line, tail, events);
             }
         }
     }

@@ -49,6 +49,19 @@ pub const KEPT_OUT: &[&str] = &[
     "**/.kaggle",
     "**/.databrickscfg",
     "**/.dvc/config.local",
+    "**/.envrc",
+    "**/.npmrc",
+    "**/.s3cfg",
+    "**/.boto",
+    "**/.vault-token",
+    "**/.cargo/credentials.toml",
+    "**/.config/containers/auth.json",
+    "**/.config/gh",
+    "**/.streamlit/secrets.toml",
+    "**/application_default_credentials.json",
+    "**/credentials.json",
+    "**/kubeconfig",
+    "**/*.tfstate",
     // The repository, and what mlaction writes itself.
     "**/.git",
     "**/.mlaction",
@@ -63,6 +76,8 @@ pub(super) struct Rules {
     pub(super) ignore: Ignore,
     /// Whether [`KEPT_OUT`] holds.
     pub(super) is_guarded: bool,
+    /// Files that are kept out like those: what the build gets as a secret.
+    pub(super) secrets: Vec<String>,
 }
 
 /// What the rules say of a folder, for what is below it.
@@ -123,6 +138,7 @@ impl Rules {
             Some(length) => length,
             // Folders above were asked already.
             None if self.is_guarded && GUARD.is_below(&Trail::default(), name) => name.len(),
+            None if self.secrets.iter().any(|secret| secret == name) => name.len(),
             None => return None,
         };
         let is_back = self.ignore.brings_back(&name[..guarded], name);
@@ -138,6 +154,7 @@ mod tests {
         let rules = Rules {
             ignore: Ignore::parse(ignore.as_bytes()).unwrap(),
             is_guarded: true,
+            secrets: vec!["token.txt".to_owned()],
         };
         rules.verdict_from_root(name)
     }
@@ -154,6 +171,7 @@ mod tests {
             "home/.aws/credentials",
             "x/.docker/config.json",
             ".mlaction/runs/1",
+            "token.txt",
         ] {
             assert_eq!(verdict("", name), Verdict::Guarded, "{name}");
         }
@@ -196,6 +214,7 @@ mod tests {
             let rules = Rules {
                 ignore: Ignore::parse(ignore.as_bytes()).unwrap(),
                 is_guarded: true,
+                secrets: Vec::new(),
             };
             rules.enter(&Place::default(), ".git").2
         };

@@ -19,6 +19,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use super::ignore::Ignore;
+use super::{BuildRequest, SecretSource};
 use crate::data::fingerprint::{DataError, Opened, hash_files};
 use crate::data::known::{Inode, Known};
 use crate::error::{Error, ExitCode, Result};
@@ -35,6 +36,8 @@ const LONGEST_TEXT: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Context {
     shared: Arc<Shared>,
+    /// What it holds, once that may not change any more.
+    frozen: Option<Arc<Listing>>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ struct Shared {
     rules: Rules,
     dockerfile: Vec<u8>,
     dockerfile_name: Option<String>,
+    ignore_file: String,
 }
 
 /// What an entry is.
@@ -77,6 +81,16 @@ pub struct Entry {
     seen: Inode,
 }
 
+/// What a context holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// In the order of [`Context::entries`].
+    pub entries: Vec<Entry>,
+    /// Credentials that [`KEPT_OUT`] alone leaves out: whoever copies the whole context may miss
+    /// them. The repository is not named, nor more than a hundred.
+    pub kept_out: Vec<String>,
+}
+
 impl Context {
     /// The context of a build. `<Dockerfile>.dockerignore` beside the Dockerfile is preferred to
     /// the context's `.dockerignore`; [`KEPT_OUT`] holds as well.
@@ -84,7 +98,31 @@ impl Context {
     /// # Errors
     /// A folder or Dockerfile that cannot be read, patterns that are not valid.
     pub fn open(root: &Path, dockerfile: &Path) -> Result<Self> {
-        Self::with(root, dockerfile, true)
+        Self::with(root, dockerfile, true, Vec::new())
+    }
+
+    /// As [`Context::open`]; the files of the build's secrets are kept out as well.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub fn open_with<'s>(
+        root: &Path,
+        dockerfile: &Path,
+        secrets: impl Iterator<Item = &'s SecretSource>,
+    ) -> Result<Self> {
+        let names = secrets.filter_map(|secret| match secret {
+            SecretSource::File(path) => name_in(root, path),
+            SecretSource::Env(_) => None,
+        });
+        Self::with(root, dockerfile, true, names.collect())
+    }
+
+    /// The context of a build that was decided.
+    ///
+    /// # Errors
+    /// As [`Context::open`].
+    pub fn of(build: &BuildRequest) -> Result<Self> {
+        Self::open_with(&build.context, &build.dockerfile, build.secrets.values())
     }
 
     /// The context as `docker build` has it: credentials are kept out by `.dockerignore` only.
@@ -92,10 +130,15 @@ impl Context {
     /// # Errors
     /// As [`Context::open`].
     pub fn open_unguarded(root: &Path, dockerfile: &Path) -> Result<Self> {
-        Self::with(root, dockerfile, false)
+        Self::with(root, dockerfile, false, Vec::new())
     }
 
-    fn with(root: &Path, dockerfile: &Path, is_guarded: bool) -> Result<Self> {
+    fn with(
+        root: &Path,
+        dockerfile: &Path,
+        is_guarded: bool,
+        secrets: Vec<String>,
+    ) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(root, flags, Mode::empty()).map_err(|error| {
             let message = format!("cannot open the build context {}", root.display());
@@ -103,18 +146,20 @@ impl Context {
         })?;
         let text = text(dockerfile)?.ok_or_else(|| {
             let message = format!("there is no Dockerfile {}", dockerfile.display());
-            Error::new(ExitCode::Build, message)
-                .hint("create it, or name another one in the configuration")
+            Error::new(ExitCode::Config, message)
+                .hint("create it, or name another one: `dockerfile` in `[image]`")
         })?;
         let mut own = dockerfile.as_os_str().to_owned();
         own.push(".dockerignore");
         let mut ignore = Ignore::default();
+        let mut ignore_file = None;
         for path in [PathBuf::from(own), root.join(".dockerignore")] {
             if let Some(text) = self::text(&path)? {
                 ignore = Ignore::parse(&text).map_err(|error| {
                     let message = format!("{} is not valid", path.display());
                     Error::new(ExitCode::Config, message).because(error)
                 })?;
+                ignore_file = name_in(root, &path).or(Some(path.display().to_string()));
                 break;
             }
         }
@@ -122,10 +167,16 @@ impl Context {
             shared: Arc::new(Shared {
                 root: root.to_owned(),
                 folder,
-                rules: Rules { ignore, is_guarded },
+                rules: Rules {
+                    ignore,
+                    is_guarded,
+                    secrets,
+                },
+                ignore_file: ignore_file.unwrap_or_else(|| ".dockerignore".to_owned()),
                 dockerfile: text,
                 dockerfile_name: name_in(root, dockerfile),
             }),
+            frozen: None,
         })
     }
 
@@ -147,13 +198,36 @@ impl Context {
         self.shared.dockerfile_name.as_deref()
     }
 
+    /// The file of patterns that decides here, or that would if there were one.
+    #[must_use]
+    pub fn ignore_file(&self) -> &str {
+        &self.shared.ignore_file
+    }
+
     /// What belongs to the context, depth first, the names of each folder sorted by their bytes.
     /// A folder that is ignored is there when something in it is kept.
     ///
     /// What cannot be built with (special files, names that are not UTF-8, files that may not be
     /// read) comes as one error at the end, which names all of it.
-    pub fn entries(&self) -> impl Iterator<Item = Result<Entry>> + Send + 'static {
-        walk::Walk::new(Arc::clone(&self.shared))
+    pub fn entries(&self) -> Box<dyn Iterator<Item = Result<Entry>> + Send> {
+        match &self.frozen {
+            Some(listing) => {
+                let listing = Arc::clone(listing);
+                let all = 0..listing.entries.len();
+                Box::new(all.map(move |index| Ok(listing.entries[index].clone())))
+            }
+            None => Box::new(walk::Walk::new(Arc::clone(&self.shared))),
+        }
+    }
+
+    /// The same context with what it holds now: a file that is read must be the one that was
+    /// listed, with no change since.
+    ///
+    /// # Errors
+    /// As [`Context::entries`].
+    pub fn frozen(self) -> Result<Self> {
+        let frozen = Some(Arc::new(self.listing()?));
+        Ok(Self { frozen, ..self })
     }
 
     /// Whether a name belongs to the context if it exists.
@@ -168,20 +242,22 @@ impl Context {
         self.shared.rules.verdict_from_root(name) == Verdict::Guarded
     }
 
-    /// Credentials in the context that are kept out by [`KEPT_OUT`] alone: whoever copies the whole
-    /// context may miss them. The repository is not named, nor more than a hundred.
+    /// All of [`Context::entries`] at once, with the credentials that are left out.
     ///
     /// # Errors
     /// As [`Context::entries`].
-    pub fn kept_out(&self) -> Result<Vec<String>> {
+    pub fn listing(&self) -> Result<Listing> {
+        if let Some(listing) = &self.frozen {
+            return Ok(Listing::clone(listing));
+        }
         let mut walk = walk::Walk::new(Arc::clone(&self.shared));
-        walk.by_ref().try_for_each(|entry| entry.map(drop))?;
-        let mut names = walk.into_guarded();
-        names.retain(|name| {
+        let entries = walk.by_ref().collect::<Result<Vec<Entry>>>()?;
+        let mut kept_out = walk.into_guarded();
+        kept_out.retain(|name| {
             let last = name.rsplit('/').next().unwrap_or_default();
             ![".git", ".mlaction"].contains(&last)
         });
-        Ok(names)
+        Ok(Listing { entries, kept_out })
     }
 
     /// Opens a file of the context, beneath its root and through no link.

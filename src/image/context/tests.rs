@@ -116,13 +116,13 @@ fn credentials_that_are_left_out_are_named() {
         (".dockerignore", "ignored"),
     ]);
     assert_eq!(
-        place.context().kept_out().unwrap(),
+        place.context().listing().unwrap().kept_out,
         [".aws", "a/.env", "x.pem"]
     );
     assert_eq!(place.names(), [".dockerignore", "Dockerfile", "a"]);
     let all = Context::open_unguarded(place.0.path(), &place.path("Dockerfile")).unwrap();
-    assert_eq!(all.entries().count(), 9);
-    assert_eq!(all.kept_out().unwrap(), Vec::<String>::new());
+    let Listing { entries, kept_out } = all.listing().unwrap();
+    assert_eq!((entries.len(), kept_out), (9, Vec::new()));
 }
 
 #[test]
@@ -149,6 +149,28 @@ fn all_that_cannot_be_built_with_is_one_error() {
     );
     place.write(".dockerignore", "socket\npipe\na?");
     assert!(place.context().entries().all(|entry| entry.is_ok()));
+}
+
+#[test]
+fn a_frozen_context_gives_what_it_had_or_an_error() {
+    let place = Place::new(&[("fine", "1")]);
+    place.write_long_ago("data", "12345678");
+    let context = place.context().frozen().unwrap();
+    let names = |context: &Context| -> Vec<String> {
+        let entries = context.entries();
+        entries.map(|entry| entry.unwrap().name).collect()
+    };
+    let before = names(&context);
+    place.write("more", "");
+    assert_eq!(names(&context), before);
+    // There and back: the content is the same, the file is not.
+    place.write("data", "xxxxxxxx");
+    place.write_long_ago("data", "12345678");
+    for (name, is_there) in [("data", false), ("fine", true)] {
+        let mut entries = context.entries().map(|entry| entry.unwrap());
+        let entry = entries.find(|entry| entry.name == name).unwrap();
+        assert_eq!(context.reader(&entry).is_ok(), is_there, "{name}");
+    }
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::{FileUse, Mistake, Reads};
-use crate::error::Result;
-use crate::image::context::Context;
+use crate::image::context::{Context, Listing};
 use crate::image::ignore::Ignore;
 
 impl Reads {
@@ -21,7 +20,8 @@ impl Reads {
             let hint = format!(
                 "give {name} to the step that needs it as a build secret \
                  (`RUN --mount=type=secret,id=…`); if it may be public, write `!{name}` \
-                 into .dockerignore"
+                 into {}",
+                context.ignore_file()
             );
             Some(Mistake::new(*line, message).hint(hint))
         });
@@ -30,41 +30,32 @@ impl Reads {
 
     /// Files that the Dockerfile names and the context does not have. Patterns, and what
     /// [`Reads::kept_out`] tells of, are left out.
-    ///
-    /// # Errors
-    /// The context cannot be read.
-    pub fn missing(&self, context: &Context) -> Result<Vec<Mistake>> {
-        let mut mistakes = Vec::new();
-        let mut names: Option<Vec<String>> = None;
-        for read in &self.files {
+    #[must_use]
+    pub fn missing(&self, context: &Context, listing: &Listing) -> Vec<Mistake> {
+        let missing = self.files.iter().filter_map(|read| {
             let FileUse {
                 line,
                 instruction,
                 name,
             } = read;
             if name == "." || is_pattern(name) || guarded(read, context).is_some() {
-                continue;
+                return None;
             }
             let meta = context.root().join(name).symlink_metadata();
             if let Err(error) = meta {
                 let message = format!("{instruction} {name}: {}", absent(&error));
-                mistakes.push(Mistake::new(*line, message));
-            } else if !context.keeps(name) {
-                // An ignored folder counts when it holds something.
-                if names.is_none() {
-                    let entries = context.entries();
-                    let all = entries.map(|entry| entry.map(|entry| entry.name));
-                    names = Some(all.collect::<Result<_>>()?);
-                }
-                if names.iter().flatten().any(|kept| kept == name) {
-                    continue;
-                }
-                let message = format!("{instruction} {name}: .dockerignore keeps it out");
-                let hint = format!("write `!{name}` as the last line of .dockerignore");
-                mistakes.push(Mistake::new(*line, message).hint(hint));
+                return Some(Mistake::new(*line, message));
             }
-        }
-        Ok(mistakes)
+            // An ignored folder counts when it holds something.
+            if context.keeps(name) || listing.entries.iter().any(|entry| entry.name == *name) {
+                return None;
+            }
+            let file = context.ignore_file();
+            let message = format!("{instruction} {name}: {file} keeps it out");
+            let hint = format!("write `!{name}` as the last line of {file}");
+            Some(Mistake::new(*line, message).hint(hint))
+        });
+        missing.collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! follows its parser: <https://github.com/moby/buildkit/tree/master/frontend/dockerfile>.
 
 mod files;
+mod given;
 mod lines;
 mod reads;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::fmt;
 use crate::error::{Error, ExitCode};
 use lines::Line;
 
+pub use given::SecretUse;
 pub use reads::{External, FileUse, Reads};
 
 /// Something in a Dockerfile that cannot be built.

@@ -216,12 +216,13 @@ fn files_that_will_not_be_there_are_named_with_a_way_out() {
         write(name, "");
     }
     let context = |place: &Path| Context::open(place, &place.join("Dockerfile")).unwrap();
+    let files = context(place.path());
     let reads = reads(text, &[], None).unwrap();
     let show = |mistakes: Vec<Mistake>| -> Vec<String> {
         mistakes.iter().map(ToString::to_string).collect()
     };
     assert_eq!(
-        show(reads.missing(&context(place.path())).unwrap()),
+        show(reads.missing(&files, &files.listing().unwrap())),
         [
             "line 3: COPY gone.py: there is no such file in the build context",
             "line 3: COPY data/raw: .dockerignore keeps it out",
@@ -242,6 +243,26 @@ fn files_that_will_not_be_there_are_named_with_a_way_out() {
     );
     write(".dockerignore", "!.env\n!key1.pem");
     assert_eq!(reads.kept_out(&context(place.path())), []);
+}
+
+#[test]
+fn what_the_builder_must_give_is_known() {
+    let text = "ARG BASE=x\nFROM $BASE\nARG ONE=\"a b\" TWO\n\
+                RUN --mount=type=secret,id=pip,required --mount=type=cache,target=/c x\n\
+                RUN --mount=type=secret,target=/run/netrc --mount=type=secret,id=${ID} y\n";
+    let dockerfile = Dockerfile::parse(text.as_bytes()).unwrap();
+    for name in ["BASE", "ONE", "TWO", "https_proxy", "BUILDKIT_INLINE_CACHE"] {
+        assert!(dockerfile.takes(name), "{name}");
+    }
+    for name in ["one", "b", "THREE"] {
+        assert!(!dockerfile.takes(name), "{name}");
+    }
+    let secrets = dockerfile.secrets();
+    let secrets: Vec<_> = secrets
+        .iter()
+        .map(|secret| (secret.line, secret.id.as_str(), secret.is_required))
+        .collect();
+    assert_eq!(secrets, [(4, "pip", true), (5, "netrc", false)]);
 }
 
 proptest::proptest! {

@@ -85,9 +85,7 @@ impl Engine {
         let failed = |error: bollard::errors::Error| problem::answer(&endpoint, &error);
         let docker = endpoint.client(ANSWER).map_err(failed)?;
         let docker = docker.negotiate_version().await.map_err(failed)?;
-        let (version, info) = futures_util::future::try_join(docker.version(), docker.info())
-            .await
-            .map_err(failed)?;
+        let info = docker.info().await.map_err(failed)?;
         let agreed = docker.client_version();
         let status = info.driver_status.unwrap_or_default();
         let root = PathBuf::from(info.docker_root_dir.unwrap_or_default());
@@ -96,10 +94,10 @@ impl Engine {
             .to_string_lossy()
             .into_owned();
         let facts = Facts {
-            version: version.version.unwrap_or_default(),
+            version: info.server_version.unwrap_or_default(),
             api: (agreed.major_version, agreed.minor_version),
-            os: version.os.or(info.os_type).unwrap_or_default(),
-            architecture: architecture(&version.arch.or(info.architecture).unwrap_or_default()),
+            os: info.os_type.unwrap_or_default(),
+            architecture: architecture(&info.architecture.unwrap_or_default()),
             storage_driver: info.driver.unwrap_or_default(),
             has_containerd_store: status.iter().any(|pair| {
                 pair.iter()

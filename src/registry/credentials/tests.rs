@@ -103,6 +103,10 @@ async fn broken_sources_are_errors_that_show_no_secret() {
     let helpers = [
         ("fails", "echo vault is sealed; exit 1"),
         ("nonsense", "echo hunter2"),
+        (
+            "halves",
+            r#"echo '{"Username":"u","Secret":"hunter2"}'; echo disk full >&2; exit 1"#,
+        ),
         ("endless", "yes hunter2"),
     ];
     for (config, words) in [
@@ -122,6 +126,7 @@ async fn broken_sources_are_errors_that_show_no_secret() {
         ),
         (with("../../evil"), "letters, digits"),
         (with("fails"), "vault is sealed"),
+        (with("halves"), "disk full"),
         (with("nonsense"), "answered nonsense"),
         (with("endless"), "longer than 256 KiB"),
     ] {

@@ -40,7 +40,7 @@ RUN echo code > /opt/ml/code/code.txt && echo old > /opt/ml/model/stale.bin && e
 ENV FROM_IMAGE=yes
 "#;
 
-fn engines() -> Vec<String> {
+pub(super) fn engines() -> Vec<String> {
     let named = std::env::var("MLACTION_TEST_ENGINES").unwrap_or_default();
     let named: Vec<String> = named
         .split(',')
@@ -217,7 +217,7 @@ async fn follow(destination: &mut DockerDestination, interrupts: u32) -> Result<
         poll: (Duration::from_millis(10), Duration::from_millis(100)),
         max_runtime: Duration::from_secs(120),
         stop_within: Duration::from_secs(60),
-        max_poll_errors: 5,
+        lost_after: Duration::from_secs(10),
     };
     let mut log = Vec::new();
     let mut sink = |bytes: &[u8]| log.extend_from_slice(bytes);

@@ -1,5 +1,9 @@
 //! Amazon ECR: real pushes to ministack, and AWS's own words where ministack has others.
 
+mod command;
+mod desk;
+mod race;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_ecr::config::{Credentials, Region};
@@ -228,6 +232,24 @@ async fn a_tag_that_is_not_there_is_nothing_and_a_forged_manifest_an_error() {
         error.render().contains("its bytes are"),
         "{}",
         error.render()
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_is_found_says_whose_registry_it_is_in() {
+    let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let found = json!({"failures": [], "images": [{"registryId": "222222222222",
+        "repositoryName": "team/app", "imageManifest": "{}",
+        "imageId": {"imageDigest": digest, "imageTag": TAG}}]});
+    // No token is asked for: the stand-in would not give one.
+    let server = aws(&[("BatchGetImage", 200, found)]).await;
+    let config = config(&server.uri()).await;
+    let registry = Ecr::new(plan(), "linux/amd64", &config, &BTreeMap::new());
+    assert_eq!(registry.repository(), "team/app");
+    assert_eq!(registry.find(TAG).await.unwrap().unwrap().digest, digest);
+    assert_eq!(
+        registry.repository(),
+        "222222222222.dkr.ecr.eu-west-1.amazonaws.com/team/app"
     );
 }
 

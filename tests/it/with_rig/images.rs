@@ -33,7 +33,7 @@ const TRAIN: &str = r#"
 /busybox echo '{"accuracy": 0.9}' > /opt/ml/output/data/metrics.json
 "#;
 
-fn docker(arguments: &[&str]) -> Output {
+pub(super) fn docker(arguments: &[&str]) -> Output {
     let output = Command::new("docker").args(arguments).output().unwrap();
     assert!(
         output.status.success(),
@@ -44,7 +44,7 @@ fn docker(arguments: &[&str]) -> Output {
 }
 
 /// A project of its own name, so that tests do not find the images of others.
-fn project(name: &str) -> Project {
+pub(super) fn project(name: &str) -> Project {
     let project = Project::new();
     project.write("mlaction.toml", &CONFIG.replace("boxes", name));
     project.write(
@@ -57,7 +57,7 @@ fn project(name: &str) -> Project {
 }
 
 /// Takes the images of a project away when the test ends, however it ends.
-struct Images(&'static str);
+pub(super) struct Images(pub(super) &'static str);
 
 impl Drop for Images {
     fn drop(&mut self) {
@@ -78,7 +78,7 @@ impl Drop for Images {
     }
 }
 
-fn json(output: &Output) -> serde_json::Value {
+pub(super) fn json(output: &Output) -> serde_json::Value {
     serde_json::from_str(&stdout(output)).unwrap()
 }
 
@@ -212,7 +212,7 @@ fn kill_9_leaves_nothing_after_the_next_run() {
 }
 
 /// The binary, with the registry's password in its environment.
-fn push(project: &Project, password: &str, arguments: &[&str], code: i32) -> Output {
+pub(super) fn push(project: &Project, password: &str, arguments: &[&str], code: i32) -> Output {
     let mut command = project.command(arguments);
     command
         .env("MLACTION_REGISTRY_USER", USER)

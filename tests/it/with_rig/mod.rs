@@ -4,6 +4,7 @@ mod build;
 mod containers;
 mod context;
 mod ecr;
+mod identity;
 mod images;
 mod killed;
 mod registry;

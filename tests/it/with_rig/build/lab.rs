@@ -130,7 +130,7 @@ impl Lab {
         build.way = self.way;
         build.no_cache = self.no_cache;
         let events = &mut self.events;
-        build.run(&mut |event| events.push(event), || Ok(())).await
+        build.run(&mut |event| events.push(event)).await
     }
 
     /// Bytes and files of the context that were sent.

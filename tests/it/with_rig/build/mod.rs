@@ -303,7 +303,7 @@ async fn a_build_that_is_dropped_ends_in_the_engine_too() {
                 }
             };
             let process = tokio::select! {
-                result = build.run(&mut listen, || Ok(())) => panic!("{result:?}"),
+                result = build.run(&mut listen) => panic!("{result:?}"),
                 () = started.notified() => running(&words),
             };
             ended(process).await;

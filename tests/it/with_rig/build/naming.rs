@@ -1,56 +1,44 @@
-//! When an image gets its name.
+//! What gets a name, and what becomes of the rest.
 
 use std::process::Command;
 
 use indexmap::IndexMap;
-use mlaction::error::{Error, ExitCode};
-use mlaction::image::build::{Build, Builder};
-use mlaction::image::context::Context;
+use mlaction::image::build::Builder;
 
 use super::lab::{Lab, engines};
 
-#[tokio::test]
-async fn an_image_gets_its_name_when_it_is_proven_and_goes_when_it_is_not() {
-    for engine in engines().await {
-        for builder in [Builder::BuildKit, Builder::Classic] {
-            let mut lab = Lab::new(&engine, "FROM scratch\nCOPY a /\n");
-            lab.write("a", &lab.request.name);
-            let label = ("mlaction-lab".to_owned(), lab.request.name.clone());
-            lab.request.labels = IndexMap::from([label]);
-            let images = || {
-                let output = Command::new("docker")
-                    .args(["--host", &engine.endpoint().to_string(), "images"])
-                    .args([
-                        "--filter",
-                        &format!("label=mlaction-lab={}", lab.request.name),
-                    ])
-                    .args(["--format", "{{.Repository}}:{{.Tag}}"])
-                    .output()
-                    .unwrap();
-                assert!(output.status.success(), "{output:?}");
-                String::from_utf8(output.stdout).unwrap()
-            };
-            let context = Context::open(&lab.request.context, &lab.request.dockerfile).unwrap();
-            let mut build = Build::new(&engine, &lab.request, &context, &lab.credentials, &lab.env);
-            build.builder = builder;
-            let silent = &mut |_| {};
-            let mut built = String::new();
-            let wrong = build.run(silent, || {
-                built = images();
-                Err(Error::new(ExitCode::Data, "it is another"))
-            });
-            assert_eq!(wrong.await.unwrap_err().to_string(), "it is another");
-            // Killed here, it would be nobody's.
-            assert_eq!(built, "<none>:<none>\n", "{builder:?}");
-            assert_eq!(images(), "", "{builder:?}");
-            build.run(silent, || Ok(())).await.unwrap();
-            assert_eq!(images(), format!("{}\n", lab.request.name));
+/// Images of the engine that a lab built, by name.
+fn images(lab: &Lab) -> String {
+    let output = Command::new("docker")
+        .args(["--host", &lab.engine.endpoint().to_string(), "images"])
+        .args(["--filter", &format!("label=lab={}", lab.request.name)])
+        .args(["--format", "{{.Repository}}:{{.Tag}}"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
 
-            // What an earlier build has named stays.
-            let wrong = build.run(silent, || Err(Error::new(ExitCode::Data, "it is another")));
-            wrong.await.unwrap_err();
-            assert_eq!(images(), format!("{}\n", lab.request.name));
+#[tokio::test]
+async fn an_image_for_another_platform_gets_no_name_and_goes() {
+    for engine in engines().await {
+        let mut base = Lab::new(&engine, "FROM scratch\nCOPY a /\n");
+        base.write("a", "");
+        base.build().await.unwrap();
+        for builder in [Builder::BuildKit, Builder::Classic] {
+            let mut lab = Lab::new(&engine, &format!("FROM {}\nCOPY a /b\n", base.request.name));
+            lab.write("a", &lab.request.name);
+            let label = ("lab".to_owned(), lab.request.name.clone());
+            lab.request.labels = IndexMap::from([label]);
+            lab.builder = builder;
+            lab.request.platform = "linux/arm64".to_owned();
+            lab.build().await.unwrap_err();
+            assert_eq!(images(&lab), "", "{builder:?}");
+            lab.request.platform = "linux/amd64".to_owned();
+            lab.build().await.unwrap();
+            assert_eq!(images(&lab), format!("{}\n", lab.request.name));
             lab.end().await;
         }
+        base.end().await;
     }
 }

@@ -106,7 +106,7 @@ fn a_container_that_somebody_removes_is_a_stopped_job() {
             poll: (Duration::from_millis(10), Duration::from_millis(100)),
             max_runtime: Duration::from_secs(60),
             stop_within: Duration::from_secs(60),
-            max_poll_errors: 5,
+            lost_after: Duration::from_secs(10),
         };
         let outcome = watch(&mut destination, &patience, &mut receiver, &mut |_| {}).await;
         let reason = "somebody removed its container".to_owned();

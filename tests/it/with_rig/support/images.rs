@@ -14,7 +14,16 @@ pub(crate) struct Engine {
 impl Engine {
     /// The engine of this machine. A test that needs it fails where there is none.
     pub(crate) async fn connect(test: &str) -> Self {
-        let docker = Docker::connect_with_defaults().unwrap();
+        Self::with(Docker::connect_with_defaults().unwrap(), test).await
+    }
+
+    /// The engine at an address like `unix:///var/run/docker.sock`.
+    pub(crate) async fn at(address: &str, test: &str) -> Self {
+        let docker = Docker::connect_with_host(address).unwrap();
+        Self::with(docker, test).await
+    }
+
+    async fn with(docker: Docker, test: &str) -> Self {
         let docker = docker.negotiate_version().await;
         let docker = docker.expect("this test needs a Docker Engine, and none answers");
         Self {
