@@ -149,6 +149,8 @@ pub enum DestinationKind {
     Process,
     /// Containers of the image, on a Docker Engine.
     Docker,
+    /// Jobs of Amazon SageMaker AI: what they need is written as comments, to be filled in.
+    Sagemaker,
 }
 
 impl DestinationKind {
@@ -158,6 +160,7 @@ impl DestinationKind {
         match self {
             Self::Process => "process",
             Self::Docker => "docker",
+            Self::Sagemaker => "sagemaker",
         }
     }
 }

@@ -29,15 +29,21 @@ pub(super) fn run(root: &Path) -> Result<u8> {
 
 /// What is wrong outside of the file itself.
 fn mistakes(config: &Config, context: &Context) -> Vec<Error> {
-    let Config { root, raw, .. } = config;
+    let Config {
+        root,
+        raw,
+        hyperparameters,
+    } = config;
     let mut mistakes: Vec<Error> = raw
         .data
         .values()
         .filter_map(|channel| inputs::missing_data(root, &channel.path))
         .collect();
     mistakes.extend(inputs::load_baseline(&root.join(&raw.baseline.path), false).err());
-    match inputs::destination(root, raw, None, context) {
-        Ok(DestinationPlan::Docker(_)) => mistakes.extend(image(config, context)),
+    match inputs::destination(root, raw, None, hyperparameters, context) {
+        Ok(DestinationPlan::Docker(_) | DestinationPlan::Sagemaker(_)) => {
+            mistakes.extend(image(config, context));
+        }
         Ok(DestinationPlan::Process(_)) => {}
         Err(mistake) => mistakes.push(mistake),
     }

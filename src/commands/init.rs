@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::print;
-use crate::cli;
+use crate::cli::{self, DestinationKind};
 use crate::config::raw::is_project_name;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::scaffold::write::{self, Fate};
@@ -65,6 +65,9 @@ pub(super) fn run(base: &Path, arguments: cli::Init, talk: &Talk) -> Result<u8> 
             "left alone, because they were there:\n  {}",
             kept.join("\n  ")
         ));
+    }
+    if matches!(destination, DestinationKind::Sagemaker) {
+        talk.say("SageMaker: fill in the comments at the end of mlaction.toml");
     }
     talk.say(&next_steps(&folder, base));
     Ok(0)

@@ -5,6 +5,7 @@
 //! read files of the project.
 
 pub mod check;
+mod destinations;
 pub mod duration;
 pub mod places;
 pub mod problem;

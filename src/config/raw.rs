@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::destination::docker::settings::DockerSettings;
+use crate::destination::sagemaker::settings::{Distribution, InputMode, SagemakerSettings};
 use crate::image::build::Builder;
 use crate::image::{Network, SecretSource};
 use crate::metrics::gate::Gate;
@@ -49,6 +50,34 @@ pub struct RawConfig {
     pub destinations: IndexMap<String, Destination>,
     /// Serving.
     pub deployment: Option<Deployment>,
+}
+
+impl RawConfig {
+    /// The channels that training gets: those it names, or every one that is not held out.
+    #[must_use]
+    pub fn trained_on(&self) -> Vec<String> {
+        let named = self.training.channels.clone();
+        named.unwrap_or_else(|| {
+            let names = self.data.keys();
+            let is_held_out = |name: &&String| self.held_out().contains(name);
+            names.filter(|name| !is_held_out(name)).cloned().collect()
+        })
+    }
+
+    /// The channels that only validation gets.
+    #[must_use]
+    pub fn held_out(&self) -> &[String] {
+        let validation = self.validation.as_ref();
+        validation.map_or(&[], |validation| &validation.channels)
+    }
+
+    /// The channels that a job gets.
+    #[must_use]
+    pub fn used_channels(&self) -> Vec<String> {
+        let mut all = self.trained_on();
+        all.extend_from_slice(self.held_out());
+        all
+    }
 }
 
 /// Longest project name, in characters.
@@ -127,12 +156,22 @@ impl Default for Image {
 }
 
 /// `[data.NAME]`
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Channel {
-    /// File or folder, relative to the project.
+    /// File or folder, relative to the project; for SageMaker also data that lies in S3:
+    /// `s3://BUCKET/PREFIX/`.
     #[schemars(length(min = 1))]
     pub path: String,
+    /// On SageMaker: how a job reads it.
+    #[serde(default)]
+    pub input_mode: InputMode,
+    /// On SageMaker: what each instance gets of it.
+    #[serde(default)]
+    pub distribution: Distribution,
+    /// On SageMaker: `path` is a manifest in S3, which lists the objects.
+    #[serde(default)]
+    pub manifest: bool,
 }
 
 /// `[training]`
@@ -282,11 +321,21 @@ pub enum Destination {
     },
     /// Containers of the image on a Docker Engine, with SageMaker's contract.
     Docker(DockerSettings),
+    /// Training jobs of Amazon SageMaker AI.
+    Sagemaker(Box<SagemakerSettings>),
 }
 
 impl Destination {
     /// The destinations that need no table: their names are their kinds.
     pub const WITHOUT_TABLE: [&str; 2] = ["process", "docker"];
+
+    /// What a destination of this name must say of itself, when it cannot do without a table.
+    #[must_use]
+    pub fn needed_table(name: &str) -> Option<&'static str> {
+        (name == "sagemaker").then_some(
+            "write [destinations.sagemaker] with `kind = \"sagemaker\"`, `region`, `role`, `s3` and `instance_type`; docs/sagemaker.md has an example",
+        )
+    }
 
     /// The settings of a destination that has no table.
     #[must_use]

@@ -9,13 +9,10 @@ use toml::{Spanned, Value};
 
 use super::places::Places;
 use super::problem::{Problem, did_you_mean, one_of};
-use super::raw::{Destination, RawConfig, Training};
+use super::raw::{RawConfig, Training};
+use crate::destination::sagemaker;
 use crate::metrics::log::LogMetrics;
 use crate::registry::settings;
-
-/// SageMaker's limits on hyperparameters: entries, key length and value length in characters
-/// (service model of `CreateTrainingJob`).
-const HYPERPARAMETER_LIMITS: (usize, usize, usize) = (100, 256, 2500);
 
 /// Collects the problems of one configuration.
 #[derive(Debug)]
@@ -48,7 +45,6 @@ impl<'a> Rules<'a> {
 
     /// Applies every rule and gives the hyperparameters, from the table or the file.
     pub fn apply(&mut self, raw: &RawConfig) -> IndexMap<String, String> {
-        self.destinations(raw);
         self.code(raw);
         self.channels(raw);
         self.metrics(raw);
@@ -57,72 +53,21 @@ impl<'a> Rules<'a> {
             self.exists(&["deployment", "app"], &deployment.app);
         }
         self.inside(&["baseline", "path"], &raw.baseline.path);
-        self.hyperparameters(&raw.training)
+        let hyperparameters = self.hyperparameters(&raw.training);
+        self.destinations(raw, &hyperparameters);
+        hyperparameters
     }
 
-    fn add(&mut self, path: &[&str], message: impl Into<String>, label: &str) -> &mut Problem {
+    pub(super) fn add(
+        &mut self,
+        path: &[&str],
+        message: impl Into<String>,
+        label: &str,
+    ) -> &mut Problem {
         let at = self.problems.len();
         self.problems
             .push(Problem::new(message, self.places.value(path), label));
         &mut self.problems[at]
-    }
-
-    fn destinations(&mut self, raw: &RawConfig) {
-        let chosen = &raw.project.destination;
-        let is_known = Destination::WITHOUT_TABLE.contains(&chosen.as_str());
-        if !is_known && !raw.destinations.contains_key(chosen) {
-            let names: Vec<&str> = raw
-                .destinations
-                .keys()
-                .map(String::as_str)
-                .chain(Destination::WITHOUT_TABLE)
-                .collect();
-            let help = match did_you_mean(chosen, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!(
-                    "write a table [destinations.{chosen}], or use {}",
-                    one_of(names)
-                ),
-            };
-            self.add(
-                &["project", "destination"],
-                format!("there is no destination `{chosen}`"),
-                "unknown destination",
-            )
-            .help = Some(help);
-        }
-        for (name, destination) in &raw.destinations {
-            let path = |key| ["destinations", name, key];
-            let passed = match destination {
-                Destination::Process {
-                    python,
-                    grace,
-                    pass_environment,
-                } => {
-                    self.duration(&path("grace"), grace);
-                    if python.is_empty() {
-                        let empty = "`python` is empty";
-                        self.add(&path("python"), empty, "expected an interpreter");
-                    }
-                    pass_environment
-                }
-                Destination::Docker(docker) => {
-                    for mistake in docker.check() {
-                        self.add(&path(mistake.key), mistake.message, mistake.label);
-                    }
-                    continue;
-                }
-            };
-            for variable in passed {
-                if variable.is_empty() || variable.contains(['=', '\0']) {
-                    self.add(
-                        &path("pass_environment"),
-                        format!("`{variable}` is not a variable's name"),
-                        "not a name",
-                    );
-                }
-            }
-        }
     }
 
     /// The image's files; a project that writes no table may have no Dockerfile.
@@ -143,7 +88,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    fn duration(&mut self, path: &[&str], text: &str) {
+    pub(super) fn duration(&mut self, path: &[&str], text: &str) {
         match super::duration::parse(text) {
             Ok(duration) if duration.is_zero() => {
                 self.add(
@@ -338,27 +283,7 @@ impl<'a> Rules<'a> {
                 .map(|(name, value)| (name.clone(), text_of(value, self.source)))
                 .collect(),
         };
-        let (entries, name_length, value_length) = HYPERPARAMETER_LIMITS;
-        let key = ["training", "hyperparameters"];
-        if values.len() > entries {
-            self.add(
-                &key,
-                format!(
-                    "{} hyperparameters; SageMaker takes at most {entries}",
-                    values.len()
-                ),
-                "too many",
-            );
-        }
-        for (name, value) in &values {
-            let (name_chars, value_chars) = (name.chars().count(), value.chars().count());
-            if name_chars == 0 || name_chars > name_length {
-                self.add(&key, format!("a hyperparameter's name has 1 to {name_length} characters, not {name_chars}"), "here");
-            }
-            if value_chars > value_length {
-                self.add(&key, format!("`{name}` has {value_chars} characters; SageMaker takes at most {value_length}"), "here");
-            }
-        }
+        self.mistakes(sagemaker::hyperparameter_sizes(&values));
         values
     }
 }

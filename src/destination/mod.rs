@@ -5,6 +5,7 @@ mod job_log;
 pub mod place;
 pub mod process;
 pub(crate) mod results;
+pub mod sagemaker;
 pub mod toolkit;
 pub mod watch;
 

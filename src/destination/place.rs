@@ -9,6 +9,8 @@ use super::docker::DockerDestination;
 use super::docker::plan::{DockerPlan, Request as DockerRequest};
 use super::process::ProcessDestination;
 use super::process::plan::{ProcessPlan, Request as ProcessRequest};
+use super::sagemaker::plan::{GRACE_SECONDS, SagemakerPlan};
+use super::sagemaker::request::Request as SagemakerRequest;
 use super::{Artifacts, Destination, JobState, PollError, Stop};
 use crate::error::{Error, ExitCode};
 
@@ -20,6 +22,8 @@ pub enum DestinationPlan {
     Process(ProcessPlan),
     /// Containers of a Docker Engine.
     Docker(DockerPlan),
+    /// Jobs of Amazon SageMaker AI.
+    Sagemaker(Box<SagemakerPlan>),
 }
 
 impl DestinationPlan {
@@ -29,6 +33,7 @@ impl DestinationPlan {
         match self {
             Self::Process(plan) => &plan.name,
             Self::Docker(plan) => &plan.name,
+            Self::Sagemaker(plan) => &plan.name,
         }
     }
 
@@ -38,6 +43,7 @@ impl DestinationPlan {
         match self {
             Self::Process(_) => "process",
             Self::Docker(_) => "docker",
+            Self::Sagemaker(_) => "sagemaker",
         }
     }
 
@@ -47,6 +53,7 @@ impl DestinationPlan {
         match self {
             Self::Process(plan) => plan.grace_seconds,
             Self::Docker(plan) => plan.grace_seconds,
+            Self::Sagemaker(_) => GRACE_SECONDS,
         }
     }
 
@@ -56,6 +63,7 @@ impl DestinationPlan {
         match self {
             Self::Process(plan) => &plan.passed,
             Self::Docker(plan) => &plan.passed,
+            Self::Sagemaker(_) => &[],
         }
     }
 }
@@ -68,15 +76,18 @@ pub enum Request {
     Process(ProcessRequest),
     /// A container, or several.
     Docker(DockerRequest),
+    /// A job of SageMaker.
+    Sagemaker(SagemakerRequest),
 }
 
 impl Request {
-    /// The job's data channels: name → file or folder.
+    /// The job's data channels that lie here: name → file or folder.
     #[must_use]
     pub fn inputs(&self) -> &IndexMap<String, PathBuf> {
         match self {
             Self::Process(request) => &request.inputs,
             Self::Docker(request) => &request.inputs,
+            Self::Sagemaker(request) => &request.inputs,
         }
     }
 }
@@ -88,6 +99,30 @@ pub enum Place {
     Process(ProcessDestination),
     /// A Docker Engine.
     Docker(DockerDestination),
+}
+
+impl Place {
+    /// Whether jobs can be launched where a plan wants them.
+    ///
+    /// # Errors
+    /// They cannot: the plan can be looked at, and no more.
+    pub fn can_launch(plan: &DestinationPlan) -> Result<(), Error> {
+        match plan {
+            DestinationPlan::Process(_) | DestinationPlan::Docker(_) => Ok(()),
+            DestinationPlan::Sagemaker(plan) => Err(Self::lacks_launch(plan)),
+        }
+    }
+
+    /// What is missing between a plan for SageMaker and a job there.
+    pub(crate) fn lacks_launch(plan: &SagemakerPlan) -> Error {
+        let message = format!(
+            "jobs cannot be launched at the destination `{}` yet",
+            plan.name
+        );
+        Error::new(ExitCode::Usage, message)
+            .because("this version plans SageMaker's jobs, but neither uploads data nor calls CreateTrainingJob")
+            .hint("`mlaction plan --json` has the whole request; `--destination docker` trains in the same image")
+    }
 }
 
 impl Destination for Place {

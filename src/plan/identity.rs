@@ -4,11 +4,15 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+use super::Metrics;
 use super::image::ImagePlan;
-use super::{JobSettings, Metrics};
+use super::jobs::JobSettings;
+use crate::config::raw::Channel;
 use crate::destination::docker::settings::Gpus;
 use crate::destination::place::DestinationPlan;
+use crate::destination::sagemaker::settings::{InstanceGroup, ValidateOn};
 use crate::report::DataSource;
 
 /// Everything that decides a run's result. Gates, baseline and report are not in it: they judge
@@ -42,21 +46,54 @@ pub(super) enum Surroundings<'a> {
         gpus: Option<&'a Gpus>,
         user: Option<&'a str>,
     },
+    /// An image on SageMaker's instances, and what each of them gets of the data.
+    Sagemaker {
+        image: &'a str,
+        instance_types: Vec<&'a str>,
+        instance_groups: &'a [InstanceGroup],
+        instances: u32,
+        network_isolation: bool,
+        validate_on: ValidateOn,
+        extra: &'a Map<String, Value>,
+        channels: Vec<(&'a str, &'a Channel)>,
+    },
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn new(destination: &'a DestinationPlan, image: Option<&'a ImagePlan>) -> Self {
+    pub(super) fn new(
+        destination: &'a DestinationPlan,
+        image: Option<&'a ImagePlan>,
+        data: &'a [DataSource],
+        channels: &'a IndexMap<String, Channel>,
+    ) -> Self {
+        let image = image.map_or("", |image| image.content.as_str());
         match destination {
             DestinationPlan::Process(process) => Self::Process {
                 language: &process.environment.language,
                 requirements: process.environment.requirements_hash.as_deref(),
             },
             DestinationPlan::Docker(docker) => Self::Container {
-                image: image.map_or("", |image| &image.content),
+                image,
                 hosts: docker.hosts,
                 gpus: docker.gpus.as_ref(),
                 user: docker.user.as_deref(),
             },
+            DestinationPlan::Sagemaker(plan) => {
+                let settings = &plan.settings;
+                let used = data.iter().map(|source| source.channel.as_str());
+                Self::Sagemaker {
+                    image,
+                    instance_types: settings.types(),
+                    instance_groups: &settings.instance_groups,
+                    instances: settings.instances,
+                    network_isolation: settings.network_isolation,
+                    validate_on: settings.validate_on,
+                    extra: &settings.extra,
+                    channels: used
+                        .filter_map(|name| Some((name, channels.get(name)?)))
+                        .collect(),
+                }
+            }
         }
     }
 }

@@ -69,6 +69,9 @@ pub struct Base {
 /// The version of what the builders make of the same inputs.
 const FORMAT: &str = "docker v2, 1";
 
+/// What building needs to be allowed.
+pub(super) const ENGINE: &str = "a Docker Engine: who may use it is root on its machine";
+
 impl ImagePlan {
     /// Decides the image. Reading the context may take long: `known` tells how far it is.
     ///
@@ -237,8 +240,7 @@ impl ImagePlan {
     /// Permissions that publishing needs.
     #[must_use]
     pub fn permissions(&self) -> Vec<String> {
-        let mut permissions =
-            vec!["a Docker Engine: who may use it is root on its machine".to_owned()];
+        let mut permissions = vec![ENGINE.to_owned()];
         permissions.extend(self.registry.permissions());
         permissions
     }

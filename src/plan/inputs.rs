@@ -14,6 +14,9 @@ use crate::destination::docker::plan::DockerPlan;
 use crate::destination::place::DestinationPlan;
 use crate::destination::process;
 use crate::destination::process::plan::ProcessPlan;
+use crate::destination::sagemaker::Asked;
+use crate::destination::sagemaker::location::is_s3;
+use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::Baseline;
 use crate::report::DataSource;
@@ -26,6 +29,7 @@ pub fn destination(
     root: &Path,
     raw: &RawConfig,
     asked: Option<&str>,
+    hyperparameters: &IndexMap<String, String>,
     context: &Context,
 ) -> Result<DestinationPlan> {
     let name = asked.unwrap_or(&raw.project.destination);
@@ -33,10 +37,16 @@ pub fn destination(
     let Some(settings) = raw.destinations.get(name).or(default.as_ref()) else {
         let known = raw.destinations.keys().map(String::as_str);
         let known = known.chain(Destination::WITHOUT_TABLE);
-        let hint = format!("mlaction.toml has {}", one_of(known));
+        let hint = match Destination::needed_table(name) {
+            Some(table) => table.to_owned(),
+            None => format!("mlaction.toml has {}", one_of(known)),
+        };
         let error = Error::new(ExitCode::Usage, format!("there is no destination `{name}`"));
         return Err(error.hint(hint));
     };
+    if !matches!(settings, Destination::Sagemaker(_)) {
+        stays_here(name, raw)?;
+    }
     match settings {
         Destination::Process {
             python,
@@ -55,7 +65,34 @@ pub fn destination(
         Destination::Docker(settings) => {
             DockerPlan::new(name, settings, &context.owner(root)).map(DestinationPlan::Docker)
         }
+        Destination::Sagemaker(settings) => {
+            let asked = Asked {
+                name,
+                settings,
+                raw,
+                hyperparameters,
+            };
+            SagemakerPlan::new(&asked, &context.owner(root))
+                .map(|plan| DestinationPlan::Sagemaker(Box::new(plan)))
+        }
     }
+}
+
+/// Jobs on this machine read what lies on it.
+fn stays_here(name: &str, raw: &RawConfig) -> Result<()> {
+    for channel in raw.used_channels() {
+        if let Some(data) = raw.data.get(&channel)
+            && is_s3(&data.path)
+        {
+            let path = &data.path;
+            let message = format!(
+                "the data of `{channel}` lies in S3 (`{path}`), which the destination `{name}` does not read"
+            );
+            return Err(Error::new(ExitCode::Data, message)
+                .hint("get it into a folder and name that as `path`, or train on SageMaker"));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the baseline, when there is one.
@@ -89,7 +126,7 @@ pub(super) fn place_of(root: &Path, path: &str) -> PathBuf {
 /// What to say about data that is not there.
 #[must_use]
 pub fn missing_data(root: &Path, path: &str) -> Option<Error> {
-    if root.join(path).exists() {
+    if is_s3(path) || root.join(path).exists() {
         return None;
     }
     let error = Error::new(ExitCode::Data, format!("there is no data at `{path}`"));
@@ -175,6 +212,16 @@ pub(super) fn read_data<'a>(
         }
         if let Some(error) = missing_data(root, &settings.path) {
             return Err(error);
+        }
+        if is_s3(&settings.path) {
+            sources.push(DataSource {
+                channel: channel.clone(),
+                path: settings.path.clone(),
+                fingerprint: settings.path.clone(),
+                files: 0,
+                bytes: 0,
+            });
+            continue;
         }
         let Fingerprint {
             hash, files, bytes, ..

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod image;
 pub mod imports;
 pub mod inputs;
+mod jobs;
 mod judging;
 pub mod text;
 
@@ -17,18 +18,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::raw::{Inconclusive, RawConfig};
-use crate::config::{Config, duration, rules};
+use crate::config::{Config, rules};
 use crate::context::Context;
 use crate::data::known::Known;
 use crate::destination::place::{DestinationPlan, Request};
-use crate::destination::{docker, process};
-use crate::error::{Error, ExitCode, Result};
+use crate::error::Result;
 use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
 use crate::report::DataSource;
 use image::ImagePlan;
+use jobs::{JobSettings, Jobs};
 
 /// Version of the plan's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -218,13 +219,17 @@ impl Plan {
             force,
             hyperparameters: overrides,
         } = choices;
-        let destination = inputs::destination(&root, &raw, destination.as_deref(), context)?;
+        let mut hyperparameters = hyperparameters;
+        hyperparameters.extend(overrides);
+        let asked = destination.as_deref();
+        let destination = inputs::destination(&root, &raw, asked, &hyperparameters, context)?;
+        let (trained_on, held_out) = (raw.trained_on(), raw.held_out().to_vec());
         let RawConfig {
             project,
             image,
             registry,
-            data,
-            training,
+            data: channels,
+            mut training,
             validation,
             metrics,
             gates,
@@ -233,30 +238,16 @@ impl Plan {
             destinations: _,
             deployment: _,
         } = raw;
-        let mut hyperparameters = hyperparameters;
-        hyperparameters.extend(overrides);
-
-        let sources = if training.source.is_empty() {
-            vec![rules::folder_of(&training.entry_point)]
-        } else {
-            training.source
+        let sources = match std::mem::take(&mut training.source) {
+            sources if sources.is_empty() => vec![rules::folder_of(&training.entry_point)],
+            sources => sources,
         };
         let code = inputs::read_code(&root, sources, known)?;
-        let held_out: Vec<String> = validation
-            .as_ref()
-            .map(|validation| validation.channels.clone())
-            .unwrap_or_default();
-        let trained_on = training.channels.unwrap_or_else(|| {
-            data.keys()
-                .filter(|name| !held_out.contains(name))
-                .cloned()
-                .collect()
-        });
-        let data = inputs::read_data(&root, &data, trained_on.iter().chain(&held_out), known)?;
+        let data = inputs::read_data(&root, &channels, trained_on.iter().chain(&held_out), known)?;
 
         let image = match &destination {
             DestinationPlan::Process(_) => None,
-            DestinationPlan::Docker(_) => {
+            DestinationPlan::Docker(_) | DestinationPlan::Sagemaker(_) => {
                 let settings = image::Settings {
                     image,
                     registry,
@@ -265,41 +256,10 @@ impl Plan {
                 Some(ImagePlan::new(&root, settings, context, known)?)
             }
         };
-        let train = JobSettings {
-            program: inputs::program_hash(
-                &root,
-                &training.entry_point,
-                &training.environment,
-                &code,
-            )?,
-            entry_point: training.entry_point,
-            channels: trained_on,
-            environment: training.environment,
-            container: Container {
-                entrypoint: training.container_entrypoint,
-                arguments: training.container_arguments,
-            },
-            max_runtime: seconds(&training.max_runtime)?,
-        };
-        let validate = match validation {
-            Some(validation) => Some(JobSettings {
-                program: inputs::program_hash(
-                    &root,
-                    &validation.entry_point,
-                    &validation.environment,
-                    &code,
-                )?,
-                entry_point: validation.entry_point,
-                channels: validation.channels,
-                environment: validation.environment,
-                container: Container {
-                    entrypoint: validation.container_entrypoint,
-                    arguments: validation.container_arguments,
-                },
-                max_runtime: seconds(&validation.max_runtime)?,
-            }),
-            None => None,
-        };
+        let train = JobSettings::training(&root, training, trained_on, &code)?;
+        let validate = validation
+            .map(|validation| JobSettings::validation(&root, validation, &code))
+            .transpose()?;
         let metrics = Metrics {
             presets: metrics.presets,
             definitions: metrics.definitions,
@@ -311,7 +271,12 @@ impl Plan {
             hyperparameters: &hyperparameters,
             training: &train,
             validation: validate.as_ref(),
-            surroundings: identity::Surroundings::new(&destination, image.as_ref()),
+            surroundings: identity::Surroundings::new(
+                &destination,
+                image.as_ref(),
+                &data,
+                &channels,
+            ),
             passed: destination.passed(),
             metrics: &metrics,
         });
@@ -333,77 +298,22 @@ impl Plan {
             .filter(|reuse| crate::record::is_whole(&root, &reuse.run))
             .max_by_key(|reuse| reuse.finished_at);
 
-        let sources: Vec<String> = code
-            .sources
-            .iter()
-            .map(|source| source.path.clone())
-            .collect();
-        let base = crate::record::runs_dir(&root).join(&run);
-        let job = |role: &str,
-                   settings: JobSettings,
-                   hyperparameters: &IndexMap<String, String>,
-                   model: Option<PathBuf>| {
-            let name = format!("{run}-{role}");
-            let mut inputs: IndexMap<String, PathBuf> = settings
-                .channels
-                .iter()
-                .filter_map(|channel| data.iter().find(|source| source.channel == *channel))
-                .map(|source| {
-                    (
-                        source.channel.clone(),
-                        inputs::place_of(&root, &source.path),
-                    )
-                })
-                .collect();
-            inputs.extend(model.map(|model| ("model".to_owned(), model)));
-            let request = match &destination {
-                DestinationPlan::Process(process) => {
-                    Request::Process(process.request(&process::plan::JobSettings {
-                        name: &name,
-                        base: base.join("work").join(role),
-                        entry_point: &settings.entry_point,
-                        sources: &sources,
-                        code_fingerprint: &code.fingerprint,
-                        inputs,
-                        hyperparameters,
-                        environment: &settings.environment,
-                        context,
-                        root: &root,
-                    }))
-                }
-                DestinationPlan::Docker(docker) => {
-                    Request::Docker(docker.request(&docker::plan::JobSettings {
-                        name: &name,
-                        entry_point: &settings.entry_point,
-                        container_entrypoint: settings.container.entrypoint.as_deref(),
-                        container_arguments: &settings.container.arguments,
-                        inputs,
-                        hyperparameters,
-                        environment: &settings.environment,
-                        cpus: context.cpus,
-                        gpus: context.gpus,
-                    }))
-                }
-            };
-            Job {
-                name,
-                role: role.to_owned(),
-                entry_point: settings.entry_point,
-                program: settings.program,
-                channels: settings.channels,
-                max_runtime_seconds: settings.max_runtime,
-                request,
-            }
+        let jobs = Jobs {
+            root: &root,
+            project: &project.name,
+            run: &run,
+            content_hash: &content_hash,
+            attempt,
+            code: &code,
+            data: &data,
+            channels: &channels,
+            metrics: &metrics,
+            image: image.as_ref(),
+            destination: &destination,
+            context,
         };
-        let training = job("train", train, &hyperparameters, None);
-        let validation = validate.map(|settings| {
-            job(
-                "validate",
-                settings,
-                &IndexMap::new(),
-                Some(base.join(crate::record::MODEL)),
-            )
-        });
+        let training = jobs.training(train, &hyperparameters);
+        let validation = validate.map(|settings| jobs.validation(settings));
 
         let is_asked_for = baseline_file.is_some();
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
@@ -425,10 +335,7 @@ impl Plan {
             hyperparameters,
             training,
             validation,
-            permissions: image
-                .as_ref()
-                .map(ImagePlan::permissions)
-                .unwrap_or_default(),
+            permissions: permissions(image.as_ref(), &destination),
             image,
             destination,
             metrics,
@@ -442,26 +349,15 @@ impl Plan {
     }
 }
 
-/// What the config says of a job.
-#[derive(Debug, Serialize)]
-pub struct JobSettings {
-    entry_point: String,
-    program: String,
-    channels: Vec<String>,
-    environment: IndexMap<String, String>,
-    container: Container,
-    max_runtime: u64,
-}
-
-/// What a container is started with.
-#[derive(Debug, Serialize)]
-struct Container {
-    entrypoint: Option<Vec<String>>,
-    arguments: Vec<String>,
-}
-
-fn seconds(text: &str) -> Result<u64> {
-    duration::parse(text)
-        .map(|duration| duration.as_secs().max(1))
-        .map_err(|reason| Error::new(ExitCode::Config, reason))
+/// What must be allowed: to build and publish the image, and to run the jobs.
+fn permissions(image: Option<&ImagePlan>, destination: &DestinationPlan) -> Vec<String> {
+    match (image, destination) {
+        (None, _) => Vec::new(),
+        // NOTE: the statements for SageMaker have those for the registry in them.
+        (Some(_), DestinationPlan::Sagemaker(plan)) => {
+            let engine = std::iter::once(image::ENGINE.to_owned());
+            engine.chain(plan.permissions()).collect()
+        }
+        (Some(image), _) => image.permissions(),
+    }
 }

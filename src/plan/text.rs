@@ -3,12 +3,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::image::ImagePlan;
 use super::{Job, Plan};
 use crate::config::duration;
 use crate::destination::docker::plan::DockerPlan;
 use crate::destination::place::{DestinationPlan, Request};
 use crate::destination::process::plan::PythonEnvironment;
+use crate::destination::sagemaker::location::is_s3;
+use crate::destination::sagemaker::request::Request as SagemakerRequest;
 
 /// The plan as `mlaction train --dry-run` prints it.
 #[must_use]
@@ -62,6 +66,11 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     match &plan.destination {
         DestinationPlan::Process(process) => environment(out, &process.environment)?,
         DestinationPlan::Docker(docker) => container(out, docker)?,
+        DestinationPlan::Sagemaker(plan) => {
+            for (name, text) in plan.lines() {
+                writeln!(out, "  {name:<13} {text}")?;
+            }
+        }
     }
     if let Some(plan) = &plan.image {
         image(out, plan)?;
@@ -74,6 +83,14 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
         )?;
     }
     for data in &plan.data {
+        if is_s3(&data.path) {
+            let (name, path) = (&data.channel, &data.path);
+            writeln!(
+                out,
+                "  data          {name} = {path} (as it lies there: not read)"
+            )?;
+            continue;
+        }
         writeln!(
             out,
             "  data          {} = {} ({} files, {} bytes) {}",
@@ -190,9 +207,22 @@ fn job(out: &mut String, title: &str, job: &Job) -> std::fmt::Result {
             writeln!(out, "  arguments     {}", shell(&request.arguments))?;
             request.environment.len()
         }
+        Request::Sagemaker(request) => {
+            let body = &request.create_training_job;
+            let image = body["AlgorithmSpecification"]["TrainingImage"].as_str();
+            writeln!(out, "  request       CreateTrainingJob (see --json)")?;
+            writeln!(out, "  image         {}", image.unwrap_or_default())?;
+            let variables = body["Environment"].as_object();
+            variables.map_or(0, serde_json::Map::len)
+        }
     };
-    for (channel, path) in job.request.inputs() {
-        writeln!(out, "  channel       {channel} → {}", path.display())?;
+    match &job.request {
+        Request::Sagemaker(request) => uploads(out, request)?,
+        request => {
+            for (channel, path) in request.inputs() {
+                writeln!(out, "  channel       {channel} → {}", path.display())?;
+            }
+        }
     }
     writeln!(
         out,
@@ -200,6 +230,26 @@ fn job(out: &mut String, title: &str, job: &Job) -> std::fmt::Result {
         duration::display(Duration::from_secs(job.max_runtime_seconds))
     )?;
     writeln!(out, "  variables     {variables} (see --json)")
+}
+
+/// The channels of a job on SageMaker, and where their data comes from.
+fn uploads(out: &mut String, request: &SagemakerRequest) -> std::fmt::Result {
+    let channels = request.create_training_job["InputDataConfig"].as_array();
+    for channel in channels.into_iter().flatten() {
+        let text = |pointer| {
+            channel
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let (name, mode) = (text("/ChannelName"), text("/InputMode"));
+        let from = text("/DataSource/S3DataSource/S3Uri");
+        writeln!(out, "  channel       {name} ← {from} ({mode})")?;
+        if let Some(path) = request.inputs.get(name) {
+            writeln!(out, "  uploaded from {}", path.display())?;
+        }
+    }
+    Ok(())
 }
 
 /// A command line as a shell would take it. A NUL, which no shell can quote, cannot be in one.

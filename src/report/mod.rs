@@ -242,7 +242,7 @@ pub struct DataSource {
     pub channel: String,
     /// Path or URI, as in the config.
     pub path: String,
-    /// Content hash over names and bytes.
+    /// Content hash over names and bytes; the address of data in S3, which is not read.
     pub fingerprint: String,
     /// Number of files.
     pub files: u64,

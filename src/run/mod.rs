@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::data::fingerprint::{Content, DataError, fingerprint, is_touched};
 use crate::data::known::Known;
+use crate::destination::place::Place;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::inputs::data_error;
@@ -78,6 +79,7 @@ fn write_faces(folder: &Path, report: &Report) -> Result<()> {
 
 /// Executes the jobs and leaves what they gave in the record.
 async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf> {
+    Place::can_launch(&plan.destination)?;
     let mut record = Record::create(plan)?;
     let mut measured = Measured::default();
     let ended = jobs(plan, context, &record, &mut measured, talk).await;

@@ -60,6 +60,7 @@ impl Surroundings {
                     made.await.map(|stage| Self::Docker(Box::new(stage))),
                 )
             }
+            DestinationPlan::Sagemaker(sagemaker) => return Err(Place::lacks_launch(sagemaker)),
         };
         measured.phase(name, started.elapsed());
         match made {

@@ -16,6 +16,12 @@ const PLACEHOLDER: &str = "my-ml-project";
 /// The destination of a config that names none.
 const DEFAULT_DESTINATION: &str = "process";
 
+/// A destination that cannot work before an account's names are filled in.
+const TO_FILL_IN: &str = "sagemaker";
+
+/// What has to be filled in, as comments.
+const SAGEMAKER: &str = include_str!("sagemaker.toml");
+
 /// Products of running the template where it stands; they are no part of it.
 const PRODUCTS: &[&str] = &[
     "__pycache__",
@@ -47,8 +53,14 @@ pub fn files(project: &str, destination: &str) -> Vec<File> {
     {
         let text = String::from_utf8_lossy(&config.content);
         let name = format!("name = \"{project}\"\n");
-        let with = format!("{name}destination = \"{destination}\"\n");
-        config.content = text.replacen(&name, &with, 1).into_bytes();
+        let text = match destination {
+            TO_FILL_IN => format!("{text}\n{SAGEMAKER}"),
+            _ => {
+                let with = format!("{name}destination = \"{destination}\"\n");
+                text.replacen(&name, &with, 1)
+            }
+        };
+        config.content = text.into_bytes();
     }
     files.sort_by_key(|file| file.path);
     files

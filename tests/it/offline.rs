@@ -4,11 +4,14 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::project::{Project, stderr, stdout};
+use crate::sagemaker::CLOUD;
 
 #[test]
 fn a_dry_run_needs_no_network_no_docker_and_writes_nothing() {
     let project = Project::empty();
     project.run(&["init", "demo"], 0);
+    let config = project.read("demo/mlaction.toml");
+    project.write("demo/mlaction.toml", &format!("{config}{CLOUD}"));
     let programs = project.path().join("programs");
     std::fs::create_dir(&programs).unwrap();
     // Neither a wrapper of a version manager nor anything that it would need.
@@ -47,4 +50,6 @@ fn a_dry_run_needs_no_network_no_docker_and_writes_nothing() {
     );
     let json: serde_json::Value = serde_json::from_str(&plan(&["plan", "--json"])).unwrap();
     assert_eq!(json["project"], "demo");
+    let text = plan(&["train", "--dry-run", "--destination", "cloud"]);
+    assert!(text.contains("CreateTrainingJob"), "{text}");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::project::{Project, mlaction, stderr, stdout};
 
 /// The interpreter that has the template's libraries and the linters.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("MLACTION_TEST_PYTHON")
         .map(PathBuf::from)
         .expect("MLACTION_TEST_PYTHON is not set: `make test` installs what these tests drive and sets it")

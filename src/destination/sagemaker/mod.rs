@@ -1,0 +1,41 @@
+//! Training jobs of Amazon SageMaker AI: what is asked for, held against SageMaker's rules, and
+//! the exact request. Nothing here asks anybody.
+
+pub mod cost;
+mod extra;
+mod limits;
+pub mod location;
+pub mod names;
+pub mod plan;
+pub mod policies;
+pub mod request;
+mod rules;
+pub mod settings;
+
+pub use limits::{Asked, check, hyperparameter_sizes};
+
+/// What is wrong, and where in mlaction.toml.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The keys that lead to the place.
+    pub place: Vec<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    pub(super) fn new<'p>(place: impl IntoIterator<Item = &'p str>, message: String) -> Self {
+        Self {
+            place: place.into_iter().map(str::to_owned).collect(),
+            message,
+            help: None,
+        }
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
