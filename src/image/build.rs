@@ -98,7 +98,7 @@ impl<'a> Build<'a> {
     pub async fn run(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<BuiltImage> {
         let secrets = Secrets::read(&self.request.secrets, self.env)?;
         let mut attempt = 0;
-        let id = loop {
+        let made = loop {
             attempt += 1;
             match self.once(&secrets, events).await {
                 Err(error) if attempt < ATTEMPTS && error.to_string().contains(TANGLED) => {
@@ -110,14 +110,14 @@ impl<'a> Build<'a> {
                 result => break result?,
             }
         };
-        if let Err(wrong) = self.check_image(&id).await {
-            self.discard(&id).await;
+        if let Err(wrong) = self.check_image(&made).await {
+            self.discard(&made.id).await;
             return Err(wrong);
         }
-        self.give_name(&id).await?;
+        self.give_name(&made.id).await?;
         Ok(BuiltImage {
             name: self.request.name.clone(),
-            id,
+            id: made.id,
         })
     }
 
@@ -125,7 +125,7 @@ impl<'a> Build<'a> {
         &self,
         secrets: &Secrets,
         events: &mut (dyn FnMut(BuildEvent) + Send),
-    ) -> Result<String> {
+    ) -> Result<Unproven> {
         if self.builder == Builder::Classic {
             return self.classic(events).await;
         }
@@ -147,7 +147,7 @@ impl<'a> Build<'a> {
         &self,
         mut buildkit: BuildKit<'_>,
         events: &mut (dyn FnMut(BuildEvent) + Send),
-    ) -> Result<String> {
+    ) -> Result<Unproven> {
         if let Some(need) = self.need
             && self.engine.check_space(need).is_err()
         {
@@ -158,16 +158,21 @@ impl<'a> Build<'a> {
         buildkit.build(events).await
     }
 
-    async fn classic(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<String> {
+    async fn classic(&self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<Unproven> {
         if let Some(need) = self.need {
             self.engine.check_space(need)?;
         }
-        classic::build(self, events).await
+        let id = classic::build(self, events).await?;
+        let foreign = None;
+        Ok(Unproven { id, foreign })
     }
 
     /// Whether the engine has the image, for the platform that was asked for.
-    async fn check_image(&self, id: &str) -> Result<()> {
-        let wanted = &self.request.platform;
+    async fn check_image(&self, made: &Unproven) -> Result<()> {
+        if let Some(why) = &made.foreign {
+            return Err(foreign(self.request, why));
+        }
+        let (id, wanted) = (&made.id, &self.request.platform);
         let docker = self.engine.docker();
         let inspected = docker.inspect_image(id).await;
         let inspected = inspected.map_err(|error| lost(id, error))?;
@@ -208,6 +213,14 @@ impl<'a> Build<'a> {
     }
 }
 
+/// What a builder made, before it is known to be what was asked for.
+pub(super) struct Unproven {
+    /// Its id in the engine.
+    pub(super) id: String,
+    /// Why it is for another platform, in the builder's words.
+    pub(super) foreign: Option<String>,
+}
+
 /// The engine does not have what it built.
 fn lost(id: &str, error: EngineError) -> Error {
     Error::new(ExitCode::Build, format!("the engine lost the image {id}"))
@@ -216,7 +229,7 @@ fn lost(id: &str, error: EngineError) -> Error {
 }
 
 /// A base image is for another platform.
-pub(super) fn foreign(request: &BuildRequest, why: &str) -> Error {
+fn foreign(request: &BuildRequest, why: &str) -> Error {
     let wanted = &request.platform;
     let message = format!("the image is not for {wanted}");
     Error::new(ExitCode::Build, message)

@@ -26,7 +26,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, SolveResponse
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::build::Build;
+use super::build::{Build, Unproven};
 use super::progress::BuildEvent;
 use super::secrets::Secrets;
 use crate::error::{Error, ExitCode, Result};
@@ -100,11 +100,14 @@ impl<'a> BuildKit<'a> {
         sizes.max().unwrap_or_default()
     }
 
-    /// Builds, and gives the image's id in the engine.
+    /// Builds, and gives the image as the engine has it.
     ///
     /// # Errors
     /// A step failed, a file changed while it was read, the engine is gone.
-    pub(super) async fn build(self, events: &mut (dyn FnMut(BuildEvent) + Send)) -> Result<String> {
+    pub(super) async fn build(
+        self,
+        events: &mut (dyn FnMut(BuildEvent) + Send),
+    ) -> Result<Unproven> {
         let Self {
             build,
             session,
@@ -173,10 +176,10 @@ impl<'a> BuildKit<'a> {
             events(transfer(now));
         }
         match solved {
-            Some((Ok(response), _)) => match tracker.foreign() {
-                Some(why) => Err(super::build::foreign(build.request, why)),
-                None => image_id(response.into_inner()),
-            },
+            Some((Ok(response), _)) => Ok(Unproven {
+                id: image_id(response.into_inner())?,
+                foreign: tracker.foreign().map(str::to_owned),
+            }),
             Some((Err(status), _)) => Err(failure::error(&status, &tracker, build)),
             None => Err(gone("it did not answer")),
         }
