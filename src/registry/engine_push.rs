@@ -5,6 +5,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use futures_util::StreamExt as _;
+use futures_util::future::join;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -109,15 +110,17 @@ pub async fn push(
     let docker = docker.clone().with_timeout(SILENCE);
     let name = PushName::new(&docker, built, &target).await;
     let done = attempts(&docker, client, &target, &name, wanted, logins, progress).await;
-    name.take_back().await;
-    let done = done?;
-    match &done.refused {
-        // Somebody was faster with the same content.
-        Some((Refusal::ImmutableTag, _)) if super::is_content_address(tag) => {}
-        Some((_, error)) => return Err(error.clone()),
-        None => {}
-    }
-    proven(&docker, client, built, &target, wanted, &done).await
+    let proof = async {
+        let done = done?;
+        match &done.refused {
+            // Somebody was faster with the same content.
+            Some((Refusal::ImmutableTag, _)) if super::is_content_address(tag) => {}
+            Some((_, error)) => return Err(error.clone()),
+            None => {}
+        }
+        proven(&docker, client, built, &target, wanted, &done).await
+    };
+    join(name.take_back(), proof).await.1
 }
 
 /// How a push ended, with all its attempts.

@@ -16,6 +16,8 @@ use bollard::query_parameters::{
     ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
 };
 
+use futures_util::future::join;
+
 use super::publish_error;
 use super::reference::Reference;
 use crate::error::Result;
@@ -49,8 +51,10 @@ impl<'a> PushName<'a> {
     ) -> Self {
         let (repository, _) = built.name.rsplit_once(':').unwrap_or((&built.name, ""));
         let mark = mark_of(target, repository);
-        let is_marked = docker.inspect_image(&mark).await.is_ok();
-        let named = docker.inspect_image(&target.to_string()).await;
+        let target_name = target.to_string();
+        let marked = docker.inspect_image(&mark);
+        let (marked, named) = join(marked, docker.inspect_image(&target_name)).await;
+        let is_marked = marked.is_ok();
         let before = match named.ok().and_then(|image| image.id) {
             None => Before::Nothing,
             Some(_) if is_marked => Before::Nothing,

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bollard::Docker;
+use futures_util::future::{join3, try_join};
 use serde::Serialize;
 
 use super::pull;
@@ -28,7 +30,6 @@ use crate::registry::plan::RegistryPlan;
 use crate::registry::{self, AnyRegistry, ImageRef, Published, Registry as _, push_name};
 use crate::report::text;
 use crate::talk::{Step, Talk};
-use bollard::Docker;
 
 /// How long an interrupted command waits for the engine to take names back.
 const TAKING_BACK: Duration = Duration::from_secs(5);
@@ -166,34 +167,42 @@ async fn make(
     let plan = wanted.plan;
     let build = &plan.build;
     let (docker, env) = (engine.docker(), &context.env);
-    for line in push_name::sweep(docker, &build.name).await {
+    let say = |line: &str| talk.say(line);
+    let (swept, registry, bases) = join3(
+        push_name::sweep(docker, &build.name),
+        registry::open(
+            &plan.registry,
+            docker,
+            &build.name,
+            &build.platform,
+            false,
+            env,
+        ),
+        bases::resolve(docker, &plan.bases, &build.platform, env, say),
+    )
+    .await;
+    for line in swept {
         talk.say(&line);
     }
-    let registry = registry::open(
-        &plan.registry,
-        docker,
-        &build.name,
-        &build.platform,
-        false,
-        env,
-    )
-    .await?;
-    let bases = bases::resolve(docker, &plan.bases, &build.platform, env, |line| {
-        talk.say(line);
-    })
-    .await;
+    let registry = registry?;
     let tag = plan.tag_with(&bases);
-    let published = match wanted.force && plan.registry.is_local() {
-        true => None,
-        false => registry.find(&tag).await?,
+    let published = async {
+        match wanted.force && plan.registry.is_local() {
+            true => Ok(None),
+            false => registry.find(&tag).await,
+        }
     };
+    let own = Local::new(docker, &build.name);
+    let own = async {
+        match wanted.force {
+            true => Ok(None),
+            false => own.find(&tag).await,
+        }
+    };
+    let (published, own) = try_join(published, own).await?;
     if wanted.force && published.is_some() {
         return Err(kept(&format!("{}:{tag}", registry.repository())));
     }
-    let own = match wanted.force {
-        true => None,
-        false => Local::new(docker, &build.name).find(&tag).await?,
-    };
     let mut made = Made {
         image: ImageRef::in_engine(""),
         tag: tag.clone(),
