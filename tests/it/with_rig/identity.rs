@@ -110,6 +110,9 @@ fn a_secret_from_a_file_is_for_the_step_that_asks_and_not_in_the_context() {
     let _images = Images("secretive");
     let project = project("secretive");
     project.write("image/token", "t0ken-of-the-index");
+    // A step that the engine has done before says nothing.
+    let now = std::time::SystemTime::now();
+    project.write("image/unique", &format!("{now:?}"));
     let table = "\n[image.secrets]\ntoken = { file = \"image/token\" }\n";
     project.write("mlaction.toml", &(project.read("mlaction.toml") + table));
     project.write(
