@@ -191,12 +191,12 @@ class Fleet:
 
     def failure(self) -> str | None:
         """The reason in the service's form, if a host has failed."""
-        for host, container in self.containers.items():
-            code = self.exit_codes.get(host, 0)
+        # In the order of their ends: those after the first were killed for it.
+        for host, code in self.exit_codes.items():
             if not code:
                 continue
             text = ""
-            with self.engine.get(container, "/opt/ml/output/failure") as archive:
+            with self.engine.get(self.containers[host], "/opt/ml/output/failure") as archive:
                 for member in archive or []:
                     file = archive.extractfile(member)
                     text = file.read(4096).decode(errors="replace").strip() if file else ""

@@ -60,6 +60,9 @@ def check_resources(request: dict) -> None:
         )
     if ways == ["InstanceType"] and "InstanceCount" not in resources:
         raise not_valid("InstanceCount is required when InstanceType is specified in ResourceConfig.")
+    places = [resources, *resources.get("InstanceGroups", []), *resources.get("InstancePreferences", [])]
+    if any(place.get("InstanceCount") == 0 for place in places):
+        raise not_valid("InstanceCount must be 1 or more.")
     if ways == ["InstanceGroups"]:
         names = [group.get("InstanceGroupName") for group in resources["InstanceGroups"]]
         if len(set(names)) != len(names):

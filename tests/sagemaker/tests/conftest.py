@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import urllib.error
 import urllib.request
 
 import botocore.config
@@ -58,13 +57,16 @@ class StandIn:
         config = botocore.config.Config(
             retries={"total_max_attempts": settings.pop("attempts", 1)}, read_timeout=settings.pop("timeout", 60)
         )
-        return self.session.create_client(
+        client = self.session.create_client(
             service,
             region_name=settings.pop("region", variables["AWS_REGION"]),
             endpoint_url=self.endpoint,
             config=config,
             **{**keys, **settings},
         )
+        # Every answer is held against the model, as every request is.
+        client.meta.events.register("before-parse.sagemaker", check_answer)
+        return client
 
     def control(self, path: str, content: object = None, method: str | None = None) -> dict:
         data = None if content is None else json.dumps(content).encode()
@@ -138,6 +140,17 @@ def ordinary(request):
 DEFAULT_SCALE = {"factor": 1, "grace": 120, "capacity_patience": 3600, "checkpoint_interval": 10, "minimum": {}}
 
 
+def check_answer(operation_model, response_dict: dict, **_) -> None:
+    if response_dict["status_code"] == 200 and operation_model.output_shape:
+        known = model.load("sagemaker")
+        answer = json.loads(response_dict["body"])
+        validation.check(known, known.output_of(operation_model.name), answer)
+        CHECKED.add(operation_model.name)
+
+
+CHECKED: set[str] = set()
+
+
 class Jobs:
     """Jobs of one test."""
 
@@ -192,7 +205,11 @@ class Jobs:
     def log(self, name: str, host: str = "algo-1") -> list[str]:
         """All lines of a host, of every attempt."""
         group = "/aws/sagemaker/TrainingJobs"
-        streams = self.running.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/{host}-")
+        try:
+            streams = self.running.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/{host}-")
+        except self.running.logs.exceptions.ResourceNotFoundException:
+            # The first job of an account makes it.
+            return []
         lines = []
         for stream in streams["logStreams"]:
             events = self.running.logs.get_log_events(
@@ -241,4 +258,3 @@ def channel(name: str, prefix: str, **changes) -> dict:
 
 
 ClientError = botocore.exceptions.ClientError
-__all__ = ["model", "validation", "urllib"]
