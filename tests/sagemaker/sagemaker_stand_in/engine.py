@@ -1,6 +1,7 @@
 """The Docker Engine, by its HTTP interface."""
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
@@ -8,7 +9,6 @@ import struct
 import tarfile
 import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 
 class EngineError(Exception):
@@ -55,7 +55,7 @@ class Engine:
     def connect(self) -> http.client.HTTPConnection:
         return UnixConnection(self.rest) if self.is_unix else http.client.HTTPConnection(self.rest)
 
-    @contextmanager
+    @contextlib.contextmanager
     def stream(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None):
         connection = self.connect()
         try:
@@ -102,12 +102,22 @@ class Engine:
     def remove(self, container: str) -> None:
         ignoring(self.call, "DELETE", f"/containers/{container}?force=true&v=true")
 
-    def logs(self, container: str) -> Iterator[tuple[int, bytes]]:
-        """Pieces of output as they come: 1 is stdout, 2 is stderr."""
-        with self.stream("GET", f"/containers/{container}/logs?follow=true&stdout=true&stderr=true") as answer:
-            while len(head := answer.read(8)) == 8:
-                number, size = struct.unpack(">BxxxL", head)
-                yield number, answer.read(size)
+    def attach(self, container: str) -> Iterator[tuple[int, bytes]]:
+        """Pieces of output as they come: 1 is stdout, 2 is stderr.
+
+        Attached before the start, unlike following the log, it misses no last line without a line end.
+        """
+        connection = self.connect()
+        connection.request("POST", f"/containers/{container}/attach?stream=true&stdout=true&stderr=true")
+        answer = checked(connection.getresponse())
+
+        def pieces() -> Iterator[tuple[int, bytes]]:
+            with contextlib.closing(connection):
+                while len(head := answer.read(8)) == 8:
+                    number, size = struct.unpack(">BxxxL", head)
+                    yield number, answer.read(size)
+
+        return pieces()
 
     def put(self, container: str, folder: str, fill: Callable[[tarfile.TarFile], None]) -> None:
         connection = self.connect()
@@ -124,7 +134,7 @@ class Engine:
         finally:
             connection.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def get(self, container: str, path: str):
         """A file or folder as a tar stream, or None when there is none."""
         try:

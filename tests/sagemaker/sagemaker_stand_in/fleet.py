@@ -1,11 +1,13 @@
 """The containers of one attempt of a job: one a host."""
 
+import functools
 import os
 import pathlib
 import shutil
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from io import BytesIO
 
 from . import layout
@@ -136,7 +138,8 @@ class Fleet:
             self.engine.put(container, self.checkpoints, lambda archive: add_folder(archive, source, ""))
         for channel in channels:
             if channel.mode == "Pipe":
-                self.pipes.append(Pipe(self.folder / host.name / "pipes", channel, host, self.hosts))
+                fail = functools.partial(self.job.wish, "breakdown")
+                self.pipes.append(Pipe(self.folder / host.name / "pipes", channel, host, self.hosts, fail))
 
     def start(self, log_streams: dict[str, LogStream]) -> None:
         for pipe in self.pipes:
@@ -152,19 +155,23 @@ class Fleet:
                 "exit_code": None,
             }
             self.job.runs.append(run)
+            stream = log_streams[host.name]
+            output = self.engine.attach(container)
             try:
                 self.engine.start(container)
             except EngineError as error:
                 run.update(ended=time.time(), exit_code=127)
                 raise JobFailed(f"AlgorithmError: CannotStartContainerError: {error}, exit code: 127") from error
-            stream = log_streams[host.name]
             stream.open()
-            thread = threading.Thread(target=self.follow, args=(host, container, stream, run), daemon=True)
+            arguments = (host, container, stream, output, run)
+            thread = threading.Thread(target=self.follow, args=arguments, daemon=True)
             thread.start()
             self.threads.append(thread)
 
-    def follow(self, host: layout.Host, container: str, stream: LogStream, run: dict) -> None:
-        stream.follow(self.engine.logs(container))
+    def follow(
+        self, host: layout.Host, container: str, stream: LogStream, output: Iterator[tuple[int, bytes]], run: dict
+    ) -> None:
+        stream.follow(output)
         code = self.engine.wait(container)
         run.update(ended=time.time(), exit_code=code)
         with self.job.condition:

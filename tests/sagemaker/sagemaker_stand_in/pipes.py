@@ -4,14 +4,17 @@ import errno
 import os
 import pathlib
 import threading
+from collections.abc import Callable
 
 from .channels import Channel
 from .layout import Host
 
 
 class Pipe:
-    def __init__(self, folder: pathlib.Path, channel: Channel, host: Host, hosts: list[Host]):
-        self.folder, self.channel, self.host, self.hosts = folder, channel, host, hosts
+    def __init__(
+        self, folder: pathlib.Path, channel: Channel, host: Host, hosts: list[Host], fail: Callable[[str], None]
+    ):
+        self.folder, self.channel, self.host, self.hosts, self.fail = folder, channel, host, hosts, fail
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.run, name=f"pipe {channel.name}", daemon=True)
         self.make(0)
@@ -27,6 +30,13 @@ class Pipe:
         self.thread.start()
 
     def run(self) -> None:
+        try:
+            self.feed()
+        except Exception as error:
+            # The program must not take half of its data for all.
+            self.fail(f"ClientError: Data streaming failed on channel {self.channel.name}: {error}")
+
+    def feed(self) -> None:
         epoch = 0
         while (pipe := self.opened(epoch)) is not None:
             # It is there before the reader asks for it.

@@ -198,7 +198,7 @@ class Runner(threading.Thread):
         """An instance broke down: the service's own fault, for which there is RetryStrategy."""
         with self.job.condition:
             reason, self.job.breakdown = self.job.breakdown, None
-        if self.retries < 1:
+        if self.retries < 1 or not reason.startswith("InternalServerError"):
             raise JobFailed(reason)
         self.retries -= 1
         self.phase("Restarting", "Restarting the training job")

@@ -90,7 +90,7 @@ def test_records(stand_in, jobs):
     put(stand_in, "r/a", b"abcde")
     put(stand_in, "r/b", b"wxyz")
     wrapped = channel("p", "r/", InputMode="Pipe", RecordWrapperType="RecordIO")
-    [line] = shown(jobs, wrapped, program="busybox od -v -An -tx1 /opt/ml/input/data/p_0; busybox hexdump -e '/1 \"%02x\"'")
+    [line] = shown(jobs, wrapped, program="busybox xxd -p -c 64 /opt/ml/input/data/p_0")
     assert line == "0a23d7ce05000000" + b"abcde".hex() + "000000" + "0a23d7ce04000000" + b"wxyz".hex()
 
 

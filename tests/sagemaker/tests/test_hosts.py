@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import channel, put
+from conftest import channel, poll, put
 
 TWO = {"InstanceCount": 2}
 
@@ -59,11 +59,16 @@ def test_groups_of_instances(stand_in, jobs):
     assert len(jobs.log(job["TrainingJobName"], "algo-1")) == 1
 
 
-def test_isolation(jobs):
+def test_isolation(stand_in, jobs):
     program = "ls /sys/class/net; ping -c 1 -w 5 $HOSTNAME >/dev/null && echo known"
     job = jobs.run(program, EnableNetworkIsolation=True)
     assert jobs.log(job["TrainingJobName"]) == ["lo", "known"]
     assert job["EnableNetworkIsolation"] is True
-    program = "busybox ip route; busybox ip route | busybox grep -c default"
-    job = jobs.run(program + "; true", EnableNetworkIsolation=True, ResourceConfig=TWO)
-    assert jobs.log(job["TrainingJobName"]) == ["0"]
+    name = jobs.start("while true; do sleep 0.1; done", EnableNetworkIsolation=True, ResourceConfig=TWO)
+    poll(lambda: jobs.history(name)["runs"], lambda runs: len(runs) == 2)
+    _, [network], _ = stand_in.engine.labelled(f"mlaction.stand-in.job={name}")
+    assert network["Internal"] is True
+    stand_in.control("scale", {"grace": 0})
+    stand_in.sagemaker.stop_training_job(TrainingJobName=name)
+    jobs.end(name)
+    assert stand_in.engine.labelled(f"mlaction.stand-in.job={name}") == ([], [], [])

@@ -12,19 +12,8 @@ from sagemaker_stand_in.errors import ApiError
 
 
 def post(stand_in, operation: str, body: bytes) -> tuple[int, dict]:
-    """A request as it is: botocore would refuse some of them itself."""
-    headers = {
-        "X-Amz-Target": f"SageMaker.{operation}",
-        "Content-Type": "application/x-amz-json-1.1",
-        "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20260101/eu-west-1/sagemaker/aws4_request,"
-        " SignedHeaders=host, Signature=0",
-    }
-    try:
-        with urllib.request.urlopen(urllib.request.Request(stand_in.endpoint, body, headers)) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        assert error.headers["x-amzn-RequestId"]
-        return error.code, json.load(error)
+    status, answer = stand_in.post(operation, body)
+    return status, json.loads(answer)
 
 
 def refused(stand_in, request: dict) -> str:
