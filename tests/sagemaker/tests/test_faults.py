@@ -159,7 +159,8 @@ def test_bodies_in_chunks_and_calls_on_one_connection(stand_in):
     url = stand_in.s3.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "chunks"})
     target = url.removeprefix(stand_in.endpoint)
     for body in (b"a" * 100_000, b"b"):
-        connection.request("PUT", target, iter([body, body]), encode_chunked=True)
+        headers = {"Content-Type": "application/json"}
+        connection.request("PUT", target, iter([body, body]), headers, encode_chunked=True)
         answer = connection.getresponse()
         assert (answer.status, answer.read()) == (200, b"")
         assert stand_in.s3.get_object(Bucket=BUCKET, Key="chunks")["Body"].read() == body * 2

@@ -25,7 +25,9 @@ def test_hosts_see_each_other_and_share_the_work(stand_in, jobs):
 
 
 def test_one_host_that_fails_ends_all(jobs):
-    program = "[ $HOSTNAME = algo-2 ] && { echo lost > /opt/ml/output/failure; exit 9; }; while true; do sleep 0.1; done"
+    program = (
+        "[ $HOSTNAME = algo-2 ] && { echo lost > /opt/ml/output/failure; exit 9; }; while true; do sleep 0.1; done"
+    )
     job = jobs.run(program, ResourceConfig=TWO)
     assert job["FailureReason"] == "AlgorithmError: lost, exit code: 9"
     assert {run["host"]: run["exit_code"] for run in jobs.history(job["TrainingJobName"])["runs"]} == {
