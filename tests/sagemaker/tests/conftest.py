@@ -34,8 +34,9 @@ class StandIn:
 
     def __init__(self, *options: str):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sagemaker_stand_in", "--engine", ENGINE, *options],
+            [sys.executable, "-m", "sagemaker_stand_in", "--engine", ENGINE, "--until-eof", *options],
             cwd=HERE,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -11,7 +11,8 @@ def test_hosts_see_each_other_and_share_the_work(stand_in, jobs):
     for name in "abc":
         put(stand_in, f"shards/{name}", name.encode())
     program = (
-        "cat /opt/ml/input/data/s/*; echo; echo $HOSTNAME > /opt/ml/model/$HOSTNAME; echo $HOSTNAME > /opt/ml/model/both;"
+        "cat /opt/ml/input/data/s/*; echo; echo $HOSTNAME > /opt/ml/model/$HOSTNAME;"
+        "echo $HOSTNAME > /opt/ml/model/both;"
         "if [ $HOSTNAME = algo-1 ]; then echo hello | busybox nc -l -p 7777; else"
         " until busybox nc -w 5 algo-1 7777 < /dev/null; do sleep 0.05; done; fi"
     )

@@ -38,6 +38,13 @@ def test_an_end_leaves_nothing(number):
     assert not [image for image in images if any(host in name for name in image["RepoDigests"] or [])]
 
 
+def test_it_ends_with_its_input():
+    running, label = a_running_job()
+    running.process.stdin.close()
+    assert running.process.wait(60) == 0
+    assert running.engine.labelled(label) == ([], [], [])
+
+
 def test_what_a_killed_one_leaves_is_removed_by_the_next_and_nothing_else(tmp_path):
     living, its_label = a_running_job()
     killed, label = a_running_job("--state", str(tmp_path))

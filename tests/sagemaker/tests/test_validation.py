@@ -39,8 +39,8 @@ BAD = {
     ),
     "ResourceConfig": (
         {"InstanceType": "ml.bogus.large", "InstanceCount": 1, "KeepAlivePeriodInSeconds": 99999},
-        "Value 'ml.bogus.large' at 'resourceConfig.instanceType' failed to satisfy constraint: Member must satisfy enum "
-        "value set: [ml.m4.xlarge, ",
+        "Value 'ml.bogus.large' at 'resourceConfig.instanceType' failed to satisfy constraint: Member must satisfy "
+        "enum value set: [ml.m4.xlarge, ",
         "Value '99999' at 'resourceConfig.keepAlivePeriodInSeconds' failed to satisfy constraint: Member must have "
         "value less than or equal to 21600",
     ),
@@ -60,8 +60,8 @@ BAD = {
     ),
     "HyperParameters": (
         {"a": "x" * 2501},
-        "at 'hyperParameters' failed to satisfy constraint: Map value must satisfy constraint: [Member must have length "
-        "less than or equal to 2500]",
+        "at 'hyperParameters' failed to satisfy constraint: Map value must satisfy constraint: [Member must have "
+        "length less than or equal to 2500]",
     ),
     "Environment": (
         {"1A": "x"},
