@@ -7,4 +7,5 @@ mod ecr;
 mod images;
 mod killed;
 mod registry;
+mod s3;
 mod support;
