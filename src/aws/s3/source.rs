@@ -17,7 +17,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::CHUNK;
-use crate::data::fingerprint::{DataError, Opened, Seen};
+use crate::data::fingerprint::DataError;
+use crate::data::opened::{Opened, Seen};
 
 /// A file that was fingerprinted and is open.
 #[derive(Clone)]
