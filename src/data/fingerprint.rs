@@ -2,10 +2,8 @@
 //! every machine, whatever the times, owners and order on disk.
 
 use std::fmt;
-use std::fs::{File, Metadata};
-use std::io::ErrorKind;
-use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,11 +11,10 @@ use blake3::hazmat::{
     ChainingValue, HasherExt as _, Mode, left_subtree_len, merge_subtrees_non_root,
     merge_subtrees_root,
 };
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
 use super::known::Known;
+use super::opened::{Opened, is_same};
 
 /// Read buffer of one thread; memory does not grow with the data.
 const BUFFER: usize = 256 * 1024;
@@ -84,6 +81,10 @@ impl DataError {
             reason: reason.to_string(),
         }
     }
+
+    pub(crate) fn changed(path: &Path) -> Self {
+        Self::new(path, "it changed while it was read")
+    }
 }
 
 /// Fingerprints a file or folder. Links are followed, as data caches link files. Files that are
@@ -93,27 +94,28 @@ impl DataError {
 /// Missing or unreadable files, special files, loops of links, files that change while they
 /// are read.
 pub fn fingerprint(root: &Path, content: Content, known: &Known) -> Result<Fingerprint, DataError> {
-    let mut files = walk(root, content)?;
-    files.sort_by(|(a, _), (b, _)| {
-        a.as_os_str()
-            .as_encoded_bytes()
-            .cmp(b.as_os_str().as_encoded_bytes())
-    });
+    let files = walk(root, content)?;
     let hashed = hash_files(files.len(), |index| Opened::new(&files[index].1), known)?;
+    let names = files.iter().map(|(name, _)| name.as_path());
+    Ok(Fingerprint {
+        hash: combined(names.zip(&hashed)),
+        files: files.len() as u64,
+        bytes: hashed.iter().map(|(_, file)| file.len()).sum(),
+    })
+}
+
+/// The hash of files that are in order, by their names, whether they are programs, and their bytes.
+pub(super) fn combined<'f>(
+    files: impl Iterator<Item = (&'f Path, &'f (blake3::Hash, Metadata))>,
+) -> String {
     let mut all = blake3::Hasher::new_derive_key("mlaction fingerprint v1");
-    let mut bytes = 0;
-    for ((name, _), (hash, file)) in files.iter().zip(hashed) {
+    for (name, (hash, file)) in files {
         let name = name.as_os_str().as_encoded_bytes();
         let executable = file.permissions().mode() & 0o111 != 0;
         all.update(&(name.len() as u64).to_le_bytes()).update(name);
         all.update(&[u8::from(executable)]).update(hash.as_bytes());
-        bytes += file.len();
     }
-    Ok(Fingerprint {
-        hash: format!("b3:{}", all.finalize().to_hex()),
-        files: files.len() as u64,
-        bytes,
-    })
+    format!("b3:{}", all.finalize().to_hex())
 }
 
 /// The files that a fingerprint covers, relative to the root; empty for a root that is a file.
@@ -249,8 +251,8 @@ fn in_parallel<T: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The files below a root: name in the hash, and where to read it.
-fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
+/// The files below a root, in order: name in the hash, and where to read it.
+pub(super) fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
     let kind = std::fs::metadata(root).map_err(|error| DataError::new(root, error))?;
     if !kind.is_dir() {
         return Ok(vec![(PathBuf::new(), root.to_path_buf())]);
@@ -285,87 +287,12 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
             .to_path_buf();
         files.push((name, entry.into_path()));
     }
+    files.sort_by(|(a, _), (b, _)| {
+        a.as_os_str()
+            .as_encoded_bytes()
+            .cmp(b.as_os_str().as_encoded_bytes())
+    });
     Ok(files)
-}
-
-/// A regular file that is being read.
-pub(crate) struct Opened<'p> {
-    path: &'p Path,
-    file: File,
-    meta: Metadata,
-}
-
-impl<'p> Opened<'p> {
-    fn new(path: &'p Path) -> Result<Self, DataError> {
-        let special = || DataError::new(path, "it is a special file (pipe, socket or device)");
-        // NOTE: without O_NONBLOCK, opening a pipe waits for somebody to write to it.
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let file = File::options()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-            .map_err(|error| match Errno::from_io_error(&error) {
-                Some(Errno::NXIO) => special(),
-                _ => DataError::new(path, error),
-            })?;
-        let opened = Self::from_file(path, file)?;
-        match opened.meta.is_file() {
-            true => Ok(opened),
-            false => Err(special()),
-        }
-    }
-
-    /// A file that was opened another way.
-    pub(crate) fn from_file(path: &'p Path, file: File) -> Result<Self, DataError> {
-        match file.metadata() {
-            Ok(meta) => Ok(Self { path, file, meta }),
-            Err(error) => Err(DataError::new(path, error)),
-        }
-    }
-
-    pub(crate) fn meta(&self) -> &Metadata {
-        &self.meta
-    }
-
-    /// Hands a range to the hasher; the file must be the same after that.
-    fn read(
-        &self,
-        range: Range<u64>,
-        buffer: &mut [u8],
-        known: &Known,
-        hasher: &mut blake3::Hasher,
-    ) -> Result<(), DataError> {
-        let mut at = range.start;
-        while at < range.end {
-            let most =
-                usize::try_from(range.end - at).map_or(buffer.len(), |left| left.min(buffer.len()));
-            match self.file.read_at(&mut buffer[..most], at) {
-                Ok(0) => return Err(self.changed()),
-                Ok(read) => {
-                    hasher.update(&buffer[..read]);
-                    known.add(read);
-                    at += read as u64;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(DataError::new(self.path, error)),
-            }
-        }
-        match self.file.metadata() {
-            Ok(after) if is_same(&self.meta, &after) => Ok(()),
-            Ok(_) => Err(self.changed()),
-            Err(error) => Err(DataError::new(self.path, error)),
-        }
-    }
-
-    pub(crate) fn changed(&self) -> DataError {
-        DataError::new(self.path, "it changed while it was read")
-    }
-}
-
-/// Whether a file is the one that was seen before, with the content that it had.
-fn is_same(before: &Metadata, now: &Metadata) -> bool {
-    let content = |meta: &Metadata| (meta.dev(), meta.ino(), meta.len(), meta.modified().ok());
-    content(before) == content(now)
 }
 
 /// The two subtrees under the root of `size` bytes, from the values of their pieces.

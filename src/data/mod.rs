@@ -3,3 +3,5 @@
 pub mod archive;
 pub mod fingerprint;
 pub mod known;
+pub mod manifest;
+pub(crate) mod opened;
