@@ -102,20 +102,23 @@ async fn more_files_than_one_list_shows_are_seen_side_by_side() {
 async fn a_large_file_goes_on_where_it_was_killed() {
     let parts = Arc::new(AtomicUsize::new(0));
     let counted = parts.clone();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
     // The first three parts arrive, the next one never does.
     let stand = Stand::start_with(move |asked| {
         let is_part = asked
             .uri()
             .query()
             .is_some_and(|query| query.contains("partNumber="));
-        if is_part && counted.fetch_add(1, Ordering::SeqCst) == 3 {
-            while counted.load(Ordering::SeqCst) < 1000 {
-                std::thread::yield_now();
-            }
-        }
-        None
+        (is_part && counted.fetch_add(1, Ordering::SeqCst) == 3).then(|| {
+            let _ = held.lock().unwrap().recv();
+            let lost = Response::builder().status(503);
+            lost.body(Default::default()).unwrap()
+        })
     })
     .await;
+    // Dropped before the stand, or a test that fails would wait for itself.
+    let release = release;
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("large.bin");
     let content = noise(27 * MIB + 5, 2);
@@ -123,15 +126,18 @@ async fn a_large_file_goes_on_where_it_was_killed() {
     let data = manifest(&path);
     let bucket = stand.bucket().await;
     {
-        let mut most = 0;
-        let mut note = |progress: Progress| most = most.max(progress.bytes);
-        let upload = bucket.sync(&data, "", &mut note);
+        let arrived = async {
+            while parts.load(Ordering::SeqCst) < 4 || stand_parts(&stand).await < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut note = quiet;
         tokio::select! {
-            _ = upload => panic!("it cannot end"),
-            () = async { while parts.load(Ordering::SeqCst) < 4 || stand_parts(&stand).await < 3 { tokio::task::yield_now().await; } } => {}
+            _ = bucket.sync(&data, "", &mut note) => panic!("it cannot end"),
+            () = arrived => {}
         }
     }
-    parts.store(1000, Ordering::SeqCst);
+    drop(release);
     stand.seen();
     let second = bucket.sync(&data, "", &mut quiet).await.unwrap();
     assert_eq!(second.sent.files, 1);
