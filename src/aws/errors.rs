@@ -28,6 +28,7 @@ const BAD_IDENTITY: &[&str] = &[
     "UnrecognizedClientException",
     "InvalidClientTokenId",
     "InvalidAccessKeyId",
+    "InvalidToken",
     "IncompleteSignature",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
@@ -68,7 +69,7 @@ impl Doing<'_> {
                 credentials(format!("cannot {what}: the AWS credentials have expired"))
                     .hint("renew them: `aws sso login`, or in CI the step that assumes the role")
             }
-            "InvalidSignatureException" if message.contains("Signature expired") || message.contains("not yet current") => {
+            code if is_of_another_time(code, message) => {
                 credentials(format!("cannot {what}: this machine's clock is wrong"))
                     .hint("set the clock: AWS refuses requests that are 5 minutes off")
             }
@@ -80,7 +81,7 @@ impl Doing<'_> {
                 credentials(format!("cannot {what}: AWS does not know the credentials"))
                     .hint(format!("check AWS_ACCESS_KEY_ID or the profile; for keys of another partition or a region that the account has not enabled (`{region}`?) AWS says the same"))
             }
-            "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
+            "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "SlowDown" | "ServiceUnavailable" => {
                 Error::new(*exit, format!("cannot {what}: AWS takes no more requests for now"))
                     .hint("wait and run again, or ask for a higher quota")
             }
@@ -88,7 +89,7 @@ impl Doing<'_> {
                 Error::new(*exit, format!("cannot {what}: a quota is exhausted"))
                     .hint("delete what is not needed, or ask for a higher quota in Service Quotas")
             }
-            "KmsException" => Error::new(*exit, format!("cannot {what}: the KMS key cannot be used"))
+            code if code == "KmsException" || code.starts_with("KMS.") => Error::new(*exit, format!("cannot {what}: the KMS key cannot be used"))
                 .hint("check `kms_key`: it must be enabled, in the same region, and its policy must let you use it"),
             _ => Error::new(*exit, format!("cannot {what}")),
         };
@@ -105,6 +106,8 @@ impl Doing<'_> {
         } = self;
         let action = between(message, "to perform: ", " ").unwrap_or(action);
         let resource = between(message, "on resource: ", " ").unwrap_or(resource);
+        // Amazon S3 quotes it.
+        let resource = resource.trim_matches('"');
         let caller = between(message, "User: ", " ");
         let (own, others) = (caller.and_then(account), account(resource));
         let who = caller.unwrap_or("the caller");
@@ -175,6 +178,13 @@ impl Doing<'_> {
         };
         error.because(text::line(cause, QUOTED))
     }
+}
+
+/// Whether a request was refused for the time that it was signed with.
+fn is_of_another_time(code: &str, message: &str) -> bool {
+    let words = ["Signature expired", "not yet current"];
+    code == "RequestTimeTooSkewed"
+        || code == "InvalidSignatureException" && words.iter().any(|words| message.contains(words))
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {

@@ -84,6 +84,10 @@ impl DataError {
             reason: reason.to_string(),
         }
     }
+
+    pub(crate) fn changed(path: &Path) -> Self {
+        Self::new(path, "it changed while it was read")
+    }
 }
 
 /// Fingerprints a file or folder. Links are followed, as data caches link files. Files that are
@@ -93,27 +97,28 @@ impl DataError {
 /// Missing or unreadable files, special files, loops of links, files that change while they
 /// are read.
 pub fn fingerprint(root: &Path, content: Content, known: &Known) -> Result<Fingerprint, DataError> {
-    let mut files = walk(root, content)?;
-    files.sort_by(|(a, _), (b, _)| {
-        a.as_os_str()
-            .as_encoded_bytes()
-            .cmp(b.as_os_str().as_encoded_bytes())
-    });
+    let files = walk(root, content)?;
     let hashed = hash_files(files.len(), |index| Opened::new(&files[index].1), known)?;
+    let names = files.iter().map(|(name, _)| name.as_path());
+    Ok(Fingerprint {
+        hash: combined(names.zip(&hashed)),
+        files: files.len() as u64,
+        bytes: hashed.iter().map(|(_, file)| file.len()).sum(),
+    })
+}
+
+/// The hash of files that are in order, by their names, whether they are programs, and their bytes.
+pub(super) fn combined<'f>(
+    files: impl Iterator<Item = (&'f Path, &'f (blake3::Hash, Metadata))>,
+) -> String {
     let mut all = blake3::Hasher::new_derive_key("mlaction fingerprint v1");
-    let mut bytes = 0;
-    for ((name, _), (hash, file)) in files.iter().zip(hashed) {
+    for (name, (hash, file)) in files {
         let name = name.as_os_str().as_encoded_bytes();
         let executable = file.permissions().mode() & 0o111 != 0;
         all.update(&(name.len() as u64).to_le_bytes()).update(name);
         all.update(&[u8::from(executable)]).update(hash.as_bytes());
-        bytes += file.len();
     }
-    Ok(Fingerprint {
-        hash: format!("b3:{}", all.finalize().to_hex()),
-        files: files.len() as u64,
-        bytes,
-    })
+    format!("b3:{}", all.finalize().to_hex())
 }
 
 /// The files that a fingerprint covers, relative to the root; empty for a root that is a file.
@@ -249,8 +254,8 @@ fn in_parallel<T: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The files below a root: name in the hash, and where to read it.
-fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
+/// The files below a root, in order: name in the hash, and where to read it.
+pub(super) fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
     let kind = std::fs::metadata(root).map_err(|error| DataError::new(root, error))?;
     if !kind.is_dir() {
         return Ok(vec![(PathBuf::new(), root.to_path_buf())]);
@@ -285,6 +290,11 @@ fn walk(root: &Path, content: Content) -> Result<Vec<(PathBuf, PathBuf)>, DataEr
             .to_path_buf();
         files.push((name, entry.into_path()));
     }
+    files.sort_by(|(a, _), (b, _)| {
+        a.as_os_str()
+            .as_encoded_bytes()
+            .cmp(b.as_os_str().as_encoded_bytes())
+    });
     Ok(files)
 }
 
@@ -296,7 +306,7 @@ pub(crate) struct Opened<'p> {
 }
 
 impl<'p> Opened<'p> {
-    fn new(path: &'p Path) -> Result<Self, DataError> {
+    pub(crate) fn new(path: &'p Path) -> Result<Self, DataError> {
         let special = || DataError::new(path, "it is a special file (pipe, socket or device)");
         // NOTE: without O_NONBLOCK, opening a pipe waits for somebody to write to it.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
@@ -325,6 +335,10 @@ impl<'p> Opened<'p> {
 
     pub(crate) fn meta(&self) -> &Metadata {
         &self.meta
+    }
+
+    pub(crate) fn into_file(self) -> File {
+        self.file
     }
 
     /// Hands a range to the hasher; the file must be the same after that.
@@ -358,14 +372,41 @@ impl<'p> Opened<'p> {
     }
 
     pub(crate) fn changed(&self) -> DataError {
-        DataError::new(self.path, "it changed while it was read")
+        DataError::changed(self.path)
     }
 }
 
 /// Whether a file is the one that was seen before, with the content that it had.
 fn is_same(before: &Metadata, now: &Metadata) -> bool {
-    let content = |meta: &Metadata| (meta.dev(), meta.ino(), meta.len(), meta.modified().ok());
-    content(before) == content(now)
+    Seen::from(before) == Seen::from(now)
+}
+
+/// What must be the same for a file to be the one that was read. Its owner, its permissions and
+/// the number of its names may be others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Seen {
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl From<&Metadata> for Seen {
+    fn from(meta: &Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+        }
+    }
 }
 
 /// The two subtrees under the root of `size` bytes, from the values of their pieces.

@@ -3,3 +3,4 @@
 pub mod archive;
 pub mod fingerprint;
 pub mod known;
+pub mod manifest;

@@ -8,4 +8,5 @@ mod identity;
 mod images;
 mod killed;
 mod registry;
+mod s3;
 mod support;

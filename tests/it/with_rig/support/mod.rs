@@ -1,5 +1,6 @@
 //! Real counterparts for tests, started by the test that needs them and gone with it.
 
+pub(crate) mod cut;
 pub(crate) mod front;
 pub(crate) mod images;
 pub(crate) mod ministack;

@@ -1,0 +1,1 @@
+"""A stand-in for Amazon SageMaker's training jobs that really runs containers."""

@@ -1,0 +1,221 @@
+"""The one endpoint of everything: tells calls apart, spoils some, keeps the journal."""
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from . import proxy, wire
+from .control import PREFIX, Control
+from .errors import ApiError
+from .faults import SPOILT, WITHOUT_ANSWER, Fault, Faults
+from .identity import Identity
+from .operations import Operations
+from .services import Services
+from .wire import Answer, Call
+
+SMALL = 1 << 22
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512
+
+    def __init__(self, port: int, services: Services):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.services = services
+        self.operations = Operations(services)
+        self.faults = Faults()
+        self.identity = Identity()
+        self.control = Control(services, self.operations, self.faults, self.identity)
+        self.stopping = threading.Event()
+        self.resetting: set[int] = set()
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        """A connection to be reset ends without the farewell that `shutdown` sends."""
+        if id(request) in self.resetting:
+            self.resetting.discard(id(request))
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Callers that leave in the middle are what the tests are about."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def log_message(self, *arguments: object) -> None:
+        """The journal has it."""
+
+    def handle_any(self) -> None:
+        self.entry = None
+        if self.path.startswith(PREFIX):
+            answer = self.server.control.answer(self.command, self.path, self.headers, self.small_body() or b"")
+            self.send(answer)
+            return
+        text = self.headers.get("Content-Type", "")
+        body = self.small_body() if "json" in text or "x-www-form-urlencoded" in text else None
+        call = wire.identify(self.command, self.path, self.headers, body)
+        if call.service == "sagemaker" and body:
+            call.subject = named(body)
+        entry = self.entry = self.server.services.journal.begin(call.service, call.operation, call.subject)
+        try:
+            seen = self.path + (body.decode(errors="replace") if body else "")
+            fault = self.server.faults.take(call, seen)
+            if fault:
+                entry["fault"] = fault.fault
+            self.serve(call, body, fault)
+        except (ConnectionError, OSError) as error:
+            entry["code"] = f"{type(error).__name__}"
+            self.close_connection = True
+        finally:
+            self.server.services.journal.end(entry)
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = do_PATCH = do_OPTIONS = handle_any
+
+    def serve(self, call: Call, body: bytes | None, fault: Fault | None) -> None:
+        if fault and fault.milliseconds:
+            self.server.stopping.wait(fault.milliseconds / 1000)
+        if fault and fault.fault in ("timeout-before", "reset-before"):
+            self.leave(fault)
+            return
+        refusal = self.server.identity.check(call)
+        if fault and fault.fault not in (*WITHOUT_ANSWER, *SPOILT, "slow"):
+            refusal = fault.error(call)
+        if refusal:
+            self.drop_body(body)
+            self.send(wire.error(call, *refusal))
+            return
+        answer = self.own_answer(call, body)
+        if answer is None and fault is None:
+            self.pass_on(body)
+            return
+        headers = {}
+        if answer is None:
+            answer, headers = self.buffered(body)
+        if fault and fault.fault in WITHOUT_ANSWER:
+            # What was done is in the journal, though nobody was told.
+            self.leave(fault)
+            return
+        if fault and fault.fault == "truncate":
+            answer.body = answer.body[: len(answer.body) // 2]
+        self.send(answer, headers, cut=bool(fault and fault.fault == "cut"))
+
+    def own_answer(self, call: Call, body: bytes | None) -> Answer | None:
+        """None is what ministack answers."""
+        try:
+            if call.service == "sagemaker":
+                if call.access_key is None:
+                    raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
+                return wire.result(self.server.operations.call(call.operation, call.region, parsed(body)))
+            return self.server.identity.answer(call) if call.service == "sts" else None
+        except ApiError as error:
+            return wire.error(call, error.code, error.message, error.status)
+
+    def pass_on(self, body: bytes | None) -> None:
+        connection, answer = self.ask(body)
+        with contextlib.closing(connection):
+            self.entry["status"] = answer.status
+            self.send_response_only(answer.status, answer.reason)
+            self.send_headers_of(answer)
+            length = answer.getheader("Content-Length")
+            bodiless = self.command == "HEAD" or answer.status in (204, 304)
+            in_chunks = length is None and not bodiless
+            if in_chunks:
+                self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            while data := b"" if bodiless else answer.read1(proxy.CHUNK):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data) if in_chunks else data)
+                self.wfile.flush()
+            if in_chunks:
+                self.wfile.write(b"0\r\n\r\n")
+
+    def buffered(self, body: bytes | None) -> tuple[Answer, dict]:
+        connection, answer = self.ask(body)
+        with contextlib.closing(connection):
+            content = answer.read()
+        headers = {name: value for name, value in answer.getheaders() if not framing(name)}
+        return Answer(answer.status, answer.getheader("Content-Type", ""), content), headers
+
+    def ask(self, body: bytes | None):
+        stream, is_chunked = (body, False) if body is not None else proxy.body_of(self.headers, self.rfile)
+        host = self.server.services.ministack.host
+        return proxy.ask(host, self.command, self.path, self.headers, stream, is_chunked)
+
+    def send_headers_of(self, answer) -> None:
+        for name, value in answer.getheaders():
+            if name.lower() not in proxy.HOP_BY_HOP:
+                self.send_header(name, value)
+
+    def send(self, answer: Answer, headers: dict | None = None, cut: bool = False) -> None:
+        entry = self.entry
+        if entry:
+            entry.update(status=answer.status, code=answer.code)
+        self.send_response(answer.status)
+        headers = headers or {"x-amzn-RequestId": entry["request_id"] if entry else "none"}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "content-type" not in {name.lower() for name in headers}:
+            self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
+        if cut:
+            self.close_connection = True
+        self.wfile.flush()
+
+    def leave(self, fault: Fault) -> None:
+        """No answer: hang until the caller gives up, or break the connection."""
+        self.close_connection = True
+        if fault.fault.startswith("reset"):
+            self.server.resetting.add(id(self.connection))
+            return
+        while not self.server.stopping.is_set():
+            if select.select([self.connection], [], [], 0.5)[0] and not self.connection.recv(1 << 16):
+                return
+
+    def small_body(self) -> bytes | None:
+        stream, _ = proxy.body_of(self.headers, self.rfile)
+        return b"".join(stream) if stream else None
+
+    def drop_body(self, body: bytes | None) -> None:
+        """Read what the caller sends, so that the connection stays usable; a large rest is not worth it."""
+        if body is not None:
+            return
+        stream, _ = proxy.body_of(self.headers, self.rfile)
+        dropped = 0
+        for data in stream or ():
+            dropped += len(data)
+            if dropped > SMALL:
+                self.close_connection = True
+                return
+
+
+def framing(name: str) -> bool:
+    return name.lower() in proxy.HOP_BY_HOP or name.lower() == "content-length"
+
+
+def parsed(body: bytes | None) -> object:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError as error:
+        raise ApiError("SerializationException", "Unable to parse the request as JSON.") from error
+
+
+def named(body: bytes) -> str | None:
+    """The job or resource that a request is about."""
+    with contextlib.suppress(ValueError):
+        content = json.loads(body)
+        if isinstance(content, dict):
+            return content.get("TrainingJobName") or content.get("ResourceArn")
+    return None
