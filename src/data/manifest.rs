@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fingerprint::{Content, DataError, Opened, Seen, combined, hash_files, walk};
+use super::fingerprint::{Content, DataError, combined, hash_files, walk};
 use super::known::Known;
+use super::opened::{Opened, Seen};
 
 /// The files of a channel, in the order of their names.
 #[derive(Debug, Clone)]

@@ -4,3 +4,4 @@ pub mod archive;
 pub mod fingerprint;
 pub mod known;
 pub mod manifest;
+pub(crate) mod opened;

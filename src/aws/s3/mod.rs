@@ -3,12 +3,18 @@
 //!
 //! Data lies under its content address, `PREFIX/b3-HASH/`, so what is there is never changed and
 //! never sent again. There is no list of what was finished: what S3 lists is what is there.
+//!
+//! Who uploads needs `s3:ListBucket` and `s3:ListBucketMultipartUploads` on the bucket, and on its
+//! objects `s3:PutObject`, `s3:ListMultipartUploadParts`, `s3:AbortMultipartUpload`; who collects
+//! needs `s3:GetObject`. The parts of an upload that nobody goes on with cost money until they are
+//! removed: a lifecycle rule of the bucket should (`AbortIncompleteMultipartUpload`, after days).
 
 mod download;
 mod objects;
 mod problem;
 mod source;
 mod sync;
+mod unfinished;
 mod upload;
 
 use std::time::Duration;

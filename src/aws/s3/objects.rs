@@ -87,7 +87,7 @@ impl Bucket {
         self.put(key, content.into(), Condition::Absent).await
     }
 
-    /// Writes an object over the one with this ETag.
+    /// Writes an object over the one with this tag of its content.
     ///
     /// # Errors
     /// AWS refuses, or does not answer.

@@ -17,7 +17,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::CHUNK;
-use crate::data::fingerprint::{DataError, Opened, Seen};
+use crate::data::fingerprint::DataError;
+use crate::data::opened::{Opened, Seen};
 
 /// A file that was fingerprinted and is open.
 #[derive(Clone)]
@@ -237,4 +238,35 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, DataError> {
     let done = spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(DataError::new(&path, error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_of_an_attempt_that_failed_do_not_count() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("large");
+        let content: Vec<u8> = (0..3 * CHUNK + 7).map(|at| (at / 255) as u8).collect();
+        std::fs::write(&path, &content).unwrap();
+        let seen = Seen::from(&path.metadata().unwrap());
+        let source = Source::open(path, seen).await.unwrap();
+        let piece = source.piece(1..source.size()).await.unwrap();
+        assert_eq!(piece.crc, crc_fast::crc64_nvme(&content[1..]));
+        let total = Arc::new(AtomicU64::new(5));
+        let meter = Meter::new(&total);
+        let mut first = piece.body(&meter).into_inner();
+        let second = first.try_clone().unwrap();
+        first.frame().await.unwrap().unwrap();
+        assert_eq!(total.load(Ordering::Relaxed), 5 + CHUNK as u64);
+        let sent = second.collect().await.unwrap().to_bytes();
+        assert_eq!(sent, content[1..]);
+        assert_eq!(total.load(Ordering::Relaxed), 5 + piece.len());
+        drop((first, meter));
+        drop(piece);
+        assert_eq!(total.load(Ordering::Relaxed), 5);
+    }
 }

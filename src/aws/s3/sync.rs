@@ -98,7 +98,9 @@ impl Bucket {
         };
         let total = Arc::new(AtomicU64::new(done.bytes));
         let upload = Upload::new(self, total.clone());
-        let uploads = missing.iter().map(|wanted| {
+        // NOTE: by number, as a future that borrows a closure's argument cannot change threads.
+        let uploads = (0..missing.len()).map(|number| {
+            let wanted = missing[number];
             let key = format!("{folder}{}", wanted.name);
             let begun = unfinished.remove(&key);
             upload.file(key, data.path(wanted.file), wanted.file.seen, begun)

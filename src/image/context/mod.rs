@@ -20,8 +20,9 @@ use rustix::fs::{Mode, OFlags};
 
 use super::ignore::Ignore;
 use super::{BuildRequest, SecretSource};
-use crate::data::fingerprint::{DataError, Opened, hash_files};
+use crate::data::fingerprint::{DataError, hash_files};
 use crate::data::known::{Inode, Known};
+use crate::data::opened::Opened;
 use crate::error::{Error, ExitCode, Result};
 
 pub use file::FileReader;

@@ -13,6 +13,7 @@ use mlaction::aws::s3::{Bucket, Progress};
 use mlaction::data::known::Known;
 use mlaction::data::manifest::Manifest;
 
+use crate::with_rig::support::cut::Cut;
 use crate::with_rig::support::front::Front;
 use crate::with_rig::support::ministack::Ministack;
 
@@ -54,6 +55,12 @@ impl Stand {
             "data",
             &config(&format!("http://{}", self.front.host())).await,
         )
+    }
+
+    /// The bucket behind a line that carries so much forth and back over its n-th connection.
+    async fn over(&self, limits: impl Fn(usize) -> (usize, usize) + Send + 'static) -> Bucket {
+        let cut = Cut::start(&self.front.host(), limits);
+        Bucket::new("data", &config(&format!("http://{}", cut.host())).await)
     }
 
     /// The requests since the last time, without their paths.

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pathlib
 import shlex
 import shutil
@@ -27,7 +28,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--engine", default="unix:///var/run/docker.sock", help="address of the Docker Engine")
     parser.add_argument("--state", type=pathlib.Path, help="folder of journal and logs; it stays")
     parser.add_argument("--export", action="store_true", help="print a line for the shell instead of JSON")
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end when standard input ends, as with a killed parent"
+    )
     return parser.parse_args()
+
+
+def until_eof(stop: threading.Event) -> None:
+    # Not by `sys.stdin`: a thread that holds its lock aborts the interpreter's end.
+    while os.read(0, 1 << 16):
+        pass
+    stop.set()
 
 
 def environment(host: str) -> dict[str, str]:
@@ -58,6 +69,8 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if options.until_eof:
+        threading.Thread(target=until_eof, args=(stop,), daemon=True).start()
     try:
         engine = Engine(options.engine)
         engine.version()

@@ -6,7 +6,7 @@ import secrets
 import string
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
 from . import model, validation
@@ -95,7 +95,7 @@ class Identity:
         expires = time.time() + seconds
         with self.lock:
             self.sessions[key] = {"arn": arn, "id": f"{role_id}:{session_name}", "expires": expires}
-        stamp = datetime.fromtimestamp(expires, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        stamp = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return xml(
             "AssumeRoleWithWebIdentity",
             f"<SubjectFromWebIdentityToken>{escape(subject)}</SubjectFromWebIdentityToken>"
@@ -153,7 +153,8 @@ def check_token(token: str) -> tuple[str, str]:
     if expires <= time.time():
         raise ApiError(
             "ExpiredTokenException",
-            f"Token expired: current date/time {int(time.time())} must be before the expiration date/time {int(expires)}",
+            f"Token expired: current date/time {int(time.time())} must be before the expiration date/time "
+            f"{int(expires)}",
         )
     return subject, audience
 

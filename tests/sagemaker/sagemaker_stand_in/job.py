@@ -12,12 +12,29 @@ ENDED = ("Completed", "Failed", "Stopped")
 DEFAULT_RUNTIME = 86400
 
 # What the request has and the description repeats.
-REPEATED = (
-    "HyperParameters AlgorithmSpecification RoleArn InputDataConfig OutputDataConfig ResourceConfig VpcConfig"
-    " CheckpointConfig DebugHookConfig DebugRuleConfigurations TensorBoardOutputConfig ExperimentConfig ProfilerConfig"
-    " ProfilerRuleConfigurations Environment RetryStrategy RemoteDebugConfig InfraCheckConfig ServerlessJobConfig"
-    " MlflowConfig ModelPackageConfig"
-).split()
+REPEATED = [
+    "HyperParameters",
+    "AlgorithmSpecification",
+    "RoleArn",
+    "InputDataConfig",
+    "OutputDataConfig",
+    "ResourceConfig",
+    "VpcConfig",
+    "CheckpointConfig",
+    "DebugHookConfig",
+    "DebugRuleConfigurations",
+    "TensorBoardOutputConfig",
+    "ExperimentConfig",
+    "ProfilerConfig",
+    "ProfilerRuleConfigurations",
+    "Environment",
+    "RetryStrategy",
+    "RemoteDebugConfig",
+    "InfraCheckConfig",
+    "ServerlessJobConfig",
+    "MlflowConfig",
+    "ModelPackageConfig",
+]
 
 
 class Job:

@@ -51,7 +51,5 @@ class Journal:
     def read(self, after: int = 0, operation: str | None = None) -> list[dict]:
         with self.lock:
             return [
-                dict(entry)
-                for entry in self.requests[after:]
-                if operation is None or entry["operation"] == operation
+                dict(entry) for entry in self.requests[after:] if operation is None or entry["operation"] == operation
             ]

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from .services import Services
 
 NO_CAPACITY = (
-    "CapacityError: Unable to provision requested ML compute capacity."
-    " Please retry using a different ML instance type."
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
 )
 RETRYING = "Insufficient capacity error from EC2 while launching instances, retrying!"
 
@@ -115,7 +114,6 @@ class Limits:
                         self.used.subtract(got[0])
                 raise Ended("Stopped", "Training job stopped")
         return got[0]
-
 
 
 def wanted(resources: dict) -> list[Counter]:

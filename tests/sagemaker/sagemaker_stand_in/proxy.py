@@ -39,8 +39,11 @@ def ask(host: str, method: str, target: str, headers, body: Iterator[bytes] | by
     connection = http.client.HTTPConnection(host)
     connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
     for name, value in headers.items():
-        if name.lower() not in HOP_BY_HOP:
+        if name.lower() not in HOP_BY_HOP and not (isinstance(body, bytes) and name.lower() == "content-length"):
             connection.putheader(name, value)
+    if isinstance(body, bytes):
+        # It was read whole, whatever the form that it came in.
+        connection.putheader("Content-Length", str(len(body)))
     if is_chunked:
         connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()

@@ -13,8 +13,11 @@ def check(request: dict, model: Model) -> None:
     check_tags(request.get("Tags", []))
     if "ServerlessJobConfig" in request:
         raise not_valid("Serverless training jobs are not available in this stand-in.")
-    missing = [name for name in ("algorithmSpecification", "resourceConfig", "stoppingCondition")
-               if request.get(name[0].upper() + name[1:]) is None]
+    missing = [
+        name
+        for name in ("algorithmSpecification", "resourceConfig", "stoppingCondition")
+        if request.get(name[0].upper() + name[1:]) is None
+    ]
     if missing:
         noun = "error" if len(missing) == 1 else "errors"
         texts = [f"Value null at '{name}' failed to satisfy constraint: Member must not be null" for name in missing]

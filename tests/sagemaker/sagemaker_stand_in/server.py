@@ -18,6 +18,7 @@ from .services import Services
 from .wire import Answer, Call
 
 SMALL = 1 << 22
+TLS_HANDSHAKE = b"\x16"
 
 
 class Server(ThreadingHTTPServer):
@@ -53,6 +54,16 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
 
+    def handle_one_request(self) -> None:
+        """Engines try TLS first. They go on without it when what comes back is HTTP."""
+        with contextlib.suppress(OSError):
+            if self.rfile.peek(1)[:1] == TLS_HANDSHAKE:
+                self.close_connection = True
+                self.rfile.read1(1 << 16)
+                self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                return
+        super().handle_one_request()
+
     def log_message(self, *arguments: object) -> None:
         """The journal has it."""
 
@@ -62,8 +73,9 @@ class Handler(BaseHTTPRequestHandler):
             answer = self.server.control.answer(self.command, self.path, self.headers, self.small_body() or b"")
             self.send(answer)
             return
-        text = self.headers.get("Content-Type", "")
-        body = self.small_body() if "json" in text or "x-www-form-urlencoded" in text else None
+        # An object of S3 can have any type: only what is a call by its headers is read here.
+        form = self.headers.get("Content-Type", "").startswith(wire.FORM) and self.command == "POST"
+        body = self.small_body() if form or "X-Amz-Target" in self.headers else None
         call = wire.identify(self.command, self.path, self.headers, body)
         if call.service == "sagemaker" and body:
             call.subject = named(body)

@@ -21,7 +21,7 @@ class Services:
         self.labels = labels
         self.clock = Clock()
         self.journal = Journal(state / "journal.jsonl")
-        self.limits: "Limits"
+        self.limits: Limits
         # Where callers see the stand-in: 127.0.0.1:PORT.
         self.own_host = ""
         self.pulled: set[str] = set()

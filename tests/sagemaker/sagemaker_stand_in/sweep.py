@@ -41,6 +41,10 @@ def remove(engine: Engine, label: str) -> None:
         engine.remove_network(network["Name"])
     for volume in volumes:
         engine.remove_volume(volume["Name"])
+    # From a registry that has gone with its stand-in.
+    for image in {container["Image"] for container in containers}:
+        if image.startswith("127.0.0.1:"):
+            engine.remove_image(image)
 
 
 def remove_of_dead(engine: Engine) -> int:

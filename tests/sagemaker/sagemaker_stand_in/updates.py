@@ -15,8 +15,9 @@ def update(operations: "Operations", region: str, request: dict) -> dict:
     with job.condition:
         if "ResourceConfig" in request:
             warm.change(job, request["ResourceConfig"]["KeepAlivePeriodInSeconds"])
-        others = [name for name in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig")
-                  if name in request]
+        others = [
+            name for name in ("ProfilerConfig", "ProfilerRuleConfigurations", "RemoteDebugConfig") if name in request
+        ]
         if others and job.status != "InProgress":
             raise not_valid(f"The request was rejected because the training job is in status {job.status}.")
         for name in others:

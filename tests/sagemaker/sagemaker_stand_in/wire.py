@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 SCOPE = re.compile(r"Credential=([^/,\s]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 PRESIGNED = re.compile(r"([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+FORM = "application/x-www-form-urlencoded"
 XML = "text/xml"
 JSON = "application/x-amz-json-1.1"
 
@@ -66,7 +67,7 @@ def identify(method: str, target: str, headers, body: bytes | None) -> Call:
     if url.path == "/v2" or url.path.startswith("/v2/"):
         return Call("registry", registry_operation(method, url.path), region, access_key, url.path)
     form = {}
-    if body and headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+    if body and headers.get("Content-Type", "").startswith(FORM):
         form = {name: items[0] for name, items in urllib.parse.parse_qs(body.decode(errors="replace")).items()}
     if "Action" in form:
         return Call(service or "sts", form["Action"], region, access_key, form.get("RoleArn"), form)
@@ -89,7 +90,12 @@ def s3_operation(method: str, path: str, query: dict, headers) -> str:
 
 
 def registry_operation(method: str, path: str) -> str:
-    for part, noun in (("/blobs/uploads", "Upload"), ("/blobs/", "Blob"), ("/manifests/", "Manifest"), ("/tags/", "Tags")):
+    for part, noun in (
+        ("/blobs/uploads", "Upload"),
+        ("/blobs/", "Blob"),
+        ("/manifests/", "Manifest"),
+        ("/tags/", "Tags"),
+    ):
         if part in path:
             return method.capitalize() + noun
     return "Ping"

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -35,8 +34,9 @@ class StandIn:
 
     def __init__(self, *options: str):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sagemaker_stand_in", "--engine", ENGINE, *options],
+            [sys.executable, "-m", "sagemaker_stand_in", "--engine", ENGINE, "--until-eof", *options],
             cwd=HERE,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -122,8 +122,11 @@ class StandIn:
             answer.read()
         with self.engine.stream("POST", f"/images/{repository}/push?tag={tag}", b"", {"X-Registry-Auth": "e30="}) as a:
             said = a.read().decode()
+        assert '"error"' not in said, said
         self.engine.remove_image(image)
-        return f"{repository}@{re.search(r'sha256:[0-9a-f]{64}', said.rsplit('digest', 1)[1]).group()}"
+        wanted = {"repositoryName": repository.partition("/")[2], "imageIds": [{"imageTag": tag}]}
+        [details] = self.client("ecr").describe_images(**wanted)["imageDetails"]
+        return f"{repository}@{details['imageDigest']}"
 
     def name(self) -> str:
         self.number += 1

@@ -113,6 +113,17 @@ def test_some_calls_pass_first(stand_in):
     assert stand_in.control("faults") == {"faults": []}
 
 
+def test_only_what_is_meant_goes_wrong(stand_in, jobs):
+    one, other = jobs.run()["TrainingJobName"], jobs.run()["TrainingJobName"]
+    fault(stand_in, fault="throttle", operation="DescribeTrainingJob", match=f'"{other}"')
+    fault(stand_in, fault="throttle", service="s3", operation="ListTrainingJobs")
+    jobs.describe(one)
+    stand_in.sagemaker.list_training_jobs()
+    with pytest.raises(ClientError):
+        jobs.describe(other)
+    assert [waiting["service"] for waiting in stand_in.control("faults")["faults"]] == ["s3"]
+
+
 def test_other_services_go_wrong_in_their_own_words(stand_in):
     put(stand_in, "o", b"")
     for service, call, operation, code, status in (
@@ -159,7 +170,8 @@ def test_bodies_in_chunks_and_calls_on_one_connection(stand_in):
     url = stand_in.s3.generate_presigned_url("put_object", {"Bucket": BUCKET, "Key": "chunks"})
     target = url.removeprefix(stand_in.endpoint)
     for body in (b"a" * 100_000, b"b"):
-        connection.request("PUT", target, iter([body, body]), encode_chunked=True)
+        headers = {"Content-Type": "application/json"}
+        connection.request("PUT", target, iter([body, body]), headers, encode_chunked=True)
         answer = connection.getresponse()
         assert (answer.status, answer.read()) == (200, b"")
         assert stand_in.s3.get_object(Bucket=BUCKET, Key="chunks")["Body"].read() == body * 2

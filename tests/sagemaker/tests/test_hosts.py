@@ -11,7 +11,8 @@ def test_hosts_see_each_other_and_share_the_work(stand_in, jobs):
     for name in "abc":
         put(stand_in, f"shards/{name}", name.encode())
     program = (
-        "cat /opt/ml/input/data/s/*; echo; echo $HOSTNAME > /opt/ml/model/$HOSTNAME; echo $HOSTNAME > /opt/ml/model/both;"
+        "cat /opt/ml/input/data/s/*; echo; echo $HOSTNAME > /opt/ml/model/$HOSTNAME;"
+        "echo $HOSTNAME > /opt/ml/model/both;"
         "if [ $HOSTNAME = algo-1 ]; then echo hello | busybox nc -l -p 7777; else"
         " until busybox nc -w 5 algo-1 7777 < /dev/null; do sleep 0.05; done; fi"
     )
@@ -25,7 +26,9 @@ def test_hosts_see_each_other_and_share_the_work(stand_in, jobs):
 
 
 def test_one_host_that_fails_ends_all(jobs):
-    program = "[ $HOSTNAME = algo-2 ] && { echo lost > /opt/ml/output/failure; exit 9; }; while true; do sleep 0.1; done"
+    program = (
+        "[ $HOSTNAME = algo-2 ] && { echo lost > /opt/ml/output/failure; exit 9; }; while true; do sleep 0.1; done"
+    )
     job = jobs.run(program, ResourceConfig=TWO)
     assert job["FailureReason"] == "AlgorithmError: lost, exit code: 9"
     assert {run["host"]: run["exit_code"] for run in jobs.history(job["TrainingJobName"])["runs"]} == {

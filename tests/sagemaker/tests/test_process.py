@@ -33,18 +33,29 @@ def test_an_end_leaves_nothing(number):
     assert running.stop(number) == 0
     assert running.engine.labelled(label) == ([], [], [])
     assert not pathlib.Path(running.ready["state"]).exists()
+    assert images_of(running) == []
+
+
+def images_of(running: StandIn) -> list[dict]:
     images = running.engine.call("GET", "/images/json?all=true")
     host = running.ready["ministack"].removeprefix("http://")
-    assert not [image for image in images if any(host in name for name in image["RepoDigests"] or [])]
+    return [image for image in images if any(host in name for name in image["RepoDigests"] or [])]
+
+
+def test_it_ends_with_its_input():
+    running, label = a_running_job()
+    running.process.stdin.close()
+    assert running.process.wait(60) == 0
+    assert running.engine.labelled(label) == ([], [], [])
 
 
 def test_what_a_killed_one_leaves_is_removed_by_the_next_and_nothing_else(tmp_path):
     living, its_label = a_running_job()
     killed, label = a_running_job("--state", str(tmp_path))
     assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
-    assert len(killed.engine.labelled(label)[0]) == 2
+    assert len(killed.engine.labelled(label)[0]) == 2 and images_of(killed)
     following = StandIn()
-    assert killed.engine.labelled(label) == ([], [], [])
+    assert killed.engine.labelled(label) == ([], [], []) and images_of(killed) == []
     assert len(living.engine.labelled(its_label)[0]) == 2
     for running in (living, following):
         assert running.stop() == 0

@@ -134,6 +134,7 @@ def test_lines_are_logged_while_the_job_runs(stand_in, jobs):
     name = jobs.start("echo first; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo last >&2; echo; printf end")
     group = "/aws/sagemaker/TrainingJobs"
     jobs.until(name, lambda job: job["SecondaryStatus"] == "Training" and job.get("TrainingStartTime"))
+
     def streams():
         return stand_in.logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")["logStreams"]
 

@@ -102,8 +102,10 @@ def test_a_result_has_tags_and_metrics(stand_in, found):
 def test_what_cannot_be_searched(stand_in):
     for request in (
         {"Resource": "Endpoint"},
-        {"Resource": "TrainingJob", "SearchExpression": {"Filters": [
-            {"Name": "Metrics.auc", "Operator": "GreaterThan", "Value": "much"}]}},
+        {
+            "Resource": "TrainingJob",
+            "SearchExpression": {"Filters": [{"Name": "Metrics.auc", "Operator": "GreaterThan", "Value": "much"}]},
+        },
         {"Resource": "TrainingJob", "SearchExpression": {"Filters": [{"Name": "TrainingJobName"}]}},
     ):
         with pytest.raises(ClientError) as error:

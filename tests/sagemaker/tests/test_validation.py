@@ -39,8 +39,8 @@ BAD = {
     ),
     "ResourceConfig": (
         {"InstanceType": "ml.bogus.large", "InstanceCount": 1, "KeepAlivePeriodInSeconds": 99999},
-        "Value 'ml.bogus.large' at 'resourceConfig.instanceType' failed to satisfy constraint: Member must satisfy enum "
-        "value set: [ml.m4.xlarge, ",
+        "Value 'ml.bogus.large' at 'resourceConfig.instanceType' failed to satisfy constraint: Member must satisfy "
+        "enum value set: [ml.m4.xlarge, ",
         "Value '99999' at 'resourceConfig.keepAlivePeriodInSeconds' failed to satisfy constraint: Member must have "
         "value less than or equal to 21600",
     ),
@@ -60,8 +60,8 @@ BAD = {
     ),
     "HyperParameters": (
         {"a": "x" * 2501},
-        "at 'hyperParameters' failed to satisfy constraint: Map value must satisfy constraint: [Member must have length "
-        "less than or equal to 2500]",
+        "at 'hyperParameters' failed to satisfy constraint: Map value must satisfy constraint: [Member must have "
+        "length less than or equal to 2500]",
     ),
     "Environment": (
         {"1A": "x"},
@@ -116,17 +116,30 @@ RULES = [
     ({"Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]}, "Duplicate tag keys"),
     ({"Tags": [{"Key": "aws:a", "Value": "1"}]}, "aws: prefixed tag key"),
     ({"AlgorithmSpecification": {"AlgorithmName": "x"}}, "exactly one of TrainingImage"),
-    ({"StoppingCondition": None, "ResourceConfig": None}, "2 validation errors detected: Value null at 'resourceConfig'"),
+    (
+        {"StoppingCondition": None, "ResourceConfig": None},
+        "2 validation errors detected: Value null at 'resourceConfig'",
+    ),
     (SPOT, "Invalid MaxWaitTimeInSeconds. It must be present"),
     ({**SPOT, "StoppingCondition": {"MaxWaitTimeInSeconds": 60}}, "Invalid MaxWaitTimeInSeconds. It must be present"),
     ({"StoppingCondition": {"MaxWaitTimeInSeconds": 7200}}, "MaxWaitTimeInSeconds can only be specified"),
     (
-        {**SPOT, "StoppingCondition": {"MaxWaitTimeInSeconds": 3600}, "ResourceConfig": {"KeepAlivePeriodInSeconds": 9}},
+        {
+            **SPOT,
+            "StoppingCondition": {"MaxWaitTimeInSeconds": 3600},
+            "ResourceConfig": {"KeepAlivePeriodInSeconds": 9},
+        },
         "KeepAlivePeriodInSeconds cannot",
     ),
     ({"ResourceConfig": {"InstanceCount": 0}}, "InstanceCount must be 1 or more"),
-    ({"ResourceConfig": {"InstanceGroups": [
-        {"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "a"}]}}, "exactly one of InstanceType"),
+    (
+        {
+            "ResourceConfig": {
+                "InstanceGroups": [{"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "a"}]
+            }
+        },
+        "exactly one of InstanceType",
+    ),
     ({"InputDataConfig": [channel("a", "x"), channel("a", "x")]}, "Channel names must be unique"),
     ({"InputDataConfig": [{"ChannelName": "a", "DataSource": {}}]}, "exactly one data source"),
     ({"InputDataConfig": [channel("a", "x", CompressionType="Gzip")]}, "CompressionType is only supported"),

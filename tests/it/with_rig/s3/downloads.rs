@@ -3,11 +3,10 @@
 use std::fs;
 
 use aws_sdk_s3::types::ChecksumAlgorithm;
-use mlaction::aws::s3::{Bucket, Downloaded};
+use mlaction::aws::s3::Downloaded;
 use mlaction::error::ExitCode;
 
-use super::{MIB, Stand, config, noise};
-use crate::with_rig::support::cut::Cut;
+use super::{MIB, Stand, noise};
 
 impl Stand {
     /// An object of which S3 has the checksum.
@@ -15,12 +14,6 @@ impl Stand {
         let call = self.sdk.put_object().bucket("data").key(key);
         let call = call.checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
         call.body(content.to_vec().into()).send().await.unwrap();
-    }
-
-    /// The bucket behind a line that carries so much.
-    async fn over(&self, back: impl Fn(usize) -> usize + Send + 'static) -> Bucket {
-        let cut = Cut::start(&self.front.host(), back);
-        Bucket::new("data", &config(&format!("http://{}", cut.host())).await)
     }
 }
 
@@ -32,7 +25,7 @@ async fn an_object_arrives_whole_over_a_line_that_breaks() {
     let place = tempfile::tempdir().unwrap();
     let to = place.path().join("model.tar.gz");
     // Each connection brings 1.5 MiB: four are needed.
-    let bucket = stand.over(|_| 3 * MIB / 2).await;
+    let bucket = stand.over(|_| (usize::MAX, 3 * MIB / 2)).await;
     let mut last = 0;
     let mut note = |bytes| {
         assert!(bytes >= last);
@@ -59,7 +52,7 @@ async fn a_line_that_brings_nothing_is_given_up() {
     let place = tempfile::tempdir().unwrap();
     let to = place.path().join("model.tar.gz");
     fs::write(&to, "old").unwrap();
-    let bucket = stand.over(|_| 100_000).await;
+    let bucket = stand.over(|_| (usize::MAX, 100_000)).await;
     let error = bucket.download("model.tar.gz", &to, &mut |_| {}).await;
     let error = error.unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Data);
@@ -86,7 +79,7 @@ async fn an_object_that_changes_meanwhile_is_not_mixed() {
                 let call = call.body(noise(4 * MIB, 4).into());
                 changed.block_on(call.send()).unwrap();
             }
-            2 * MIB
+            (usize::MAX, 2 * MIB)
         })
         .await;
     let error = bucket.download("model.tar.gz", &to, &mut |_| {}).await;

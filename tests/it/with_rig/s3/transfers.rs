@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::{Method, Response};
 use mlaction::aws::s3::{Progress, Put};
@@ -99,7 +100,7 @@ async fn more_files_than_one_list_shows_are_seen_side_by_side() {
 
 #[tokio::test]
 async fn a_large_file_goes_on_where_it_was_killed() {
-    let parts = std::sync::Arc::new(AtomicUsize::new(0));
+    let parts = Arc::new(AtomicUsize::new(0));
     let counted = parts.clone();
     // The first three parts arrive, the next one never does.
     let stand = Stand::start_with(move |asked| {
@@ -158,6 +159,79 @@ async fn stand_parts(stand: &Stand) -> usize {
     let call = call.set_key(upload.key.clone());
     let parts = call.set_upload_id(upload.upload_id.clone()).send().await;
     parts.unwrap().parts().len()
+}
+
+#[tokio::test]
+async fn a_line_that_breaks_is_gone_over_again() {
+    let sums = Arc::new(Mutex::new(Vec::new()));
+    let noted = sums.clone();
+    let stand = Stand::start_with(move |asked| {
+        if asked.method() == Method::PUT {
+            let header = |name| asked.headers().get(name).cloned();
+            let sent = asked
+                .headers()
+                .get("content-length")
+                .unwrap()
+                .to_str()
+                .unwrap();
+            let is_plain = sent.parse() == Ok(asked.body().len());
+            noted.lock().unwrap().push(
+                is_plain
+                    && header("x-amz-checksum-crc64nvme").is_some()
+                    && header("x-amz-trailer").is_none(),
+            );
+        }
+        None
+    })
+    .await;
+    let place = tempfile::tempdir().unwrap();
+    let content = noise(20 * MIB, 11);
+    fs::write(place.path().join("large.bin"), &content).unwrap();
+    fs::write(place.path().join("small.csv"), "1,2").unwrap();
+    let data = manifest(place.path());
+    // Of the first four connections each breaks in the middle of a part.
+    let bucket = stand
+        .over(|number| match number {
+            0..4 => (3 * MIB, usize::MAX),
+            _ => (usize::MAX, usize::MAX),
+        })
+        .await;
+    let mut last = Progress::default();
+    bucket
+        .sync(&data, "", &mut |progress| last = progress)
+        .await
+        .unwrap();
+    // What had to be sent again counts once.
+    assert_eq!((last.files, last.bytes), (2, data.bytes()));
+    let key = mlaction::aws::s3::folder("", data.hash()) + "large.bin";
+    assert!(stand.content(&key).await == content);
+    // Whoever is in between, S3 or a stand-in of it can compare what arrives.
+    let sums = sums.lock().unwrap();
+    assert!(
+        sums.len() >= 4 && sums.iter().all(|is_summed| *is_summed),
+        "{sums:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_line_that_always_breaks_is_given_up() {
+    let stand = Stand::start().await;
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("large.bin"), noise(10 * MIB, 12)).unwrap();
+    let data = manifest(place.path());
+    let bucket = stand.over(|_| (3 * MIB, usize::MAX)).await;
+    let mut last = Progress::default();
+    let error = bucket
+        .sync(&data, "", &mut |progress| last = progress)
+        .await
+        .unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Data);
+    let words = error.render();
+    assert!(
+        words.contains("large.bin`: AWS in `us-east-1` does not answer"),
+        "{words}"
+    );
+    assert_eq!(last.files, 0);
 }
 
 #[tokio::test]

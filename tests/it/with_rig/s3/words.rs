@@ -181,6 +181,17 @@ async fn keys_that_expire_on_the_way_name_the_file_and_lose_no_part() {
     assert_eq!(bucket.list("").await.unwrap().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_silent_is_given_up() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let bucket = Bucket::new("data", &config(&url).await);
+    let begun = tokio::time::Instant::now();
+    let error = bucket.list("").await.unwrap_err();
+    assert!(error.to_string().contains("does not answer"), "{error}");
+    assert!(begun.elapsed() <= std::time::Duration::from_secs(121));
+}
+
 #[tokio::test]
 async fn bytes_that_are_damaged_on_the_way_are_refused() {
     let stand = Stand::start_with(|asked| {

@@ -1,5 +1,5 @@
 //! A line that breaks: it passes bytes on, and cuts each connection when it has carried a number
-//! of them back.
+//! of them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,8 +10,11 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Carries `back(n)` bytes of answers over the n-th connection, counted from 0.
-    pub(crate) fn start(upstream: &str, back: impl Fn(usize) -> usize + Send + 'static) -> Self {
+    /// Carries so many bytes forth and so many back over the n-th connection, counted from 0.
+    pub(crate) fn start(
+        upstream: &str,
+        limits: impl Fn(usize) -> (usize, usize) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let upstream = upstream.to_owned();
@@ -19,9 +22,9 @@ impl Cut {
             for (number, client) in listener.incoming().enumerate() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(&upstream).unwrap());
                 let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let left = back(number);
-                std::thread::spawn(move || carry(client, server, usize::MAX));
-                std::thread::spawn(move || carry(ends.1, ends.0, left));
+                let (forth, back) = limits(number);
+                std::thread::spawn(move || carry(client, server, forth));
+                std::thread::spawn(move || carry(ends.1, ends.0, back));
             }
         });
         Self { port }
