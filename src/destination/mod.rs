@@ -7,12 +7,16 @@ pub mod process;
 pub(crate) mod results;
 pub mod sagemaker;
 pub mod toolkit;
+mod unpack;
 pub mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use crate::error::Error;
+use crate::metrics::Number;
 
 /// The few verbs that a place to run jobs must know.
 ///
@@ -54,6 +58,16 @@ pub enum JobState {
         /// Why, in one sentence.
         reason: String,
     },
+    /// There were no machines for it.
+    NoCapacity {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// The place ended it, as its time was over.
+    TimedOut {
+        /// Which time, in one sentence.
+        reason: String,
+    },
     /// It was stopped.
     Stopped {
         /// By what, in one sentence.
@@ -80,7 +94,7 @@ pub enum PollError {
 }
 
 /// What a job left behind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Artifacts {
     /// Folder with the content of `output/data`.
     pub output: Option<PathBuf>,
@@ -88,6 +102,12 @@ pub struct Artifacts {
     pub model: Option<crate::report::ModelInfo>,
     /// `metrics.json` files that this job wrote, in ascending order of precedence.
     pub metrics: Vec<PathBuf>,
+    /// Metrics that the place read by itself, for those that nothing else says.
+    pub last_metrics: Vec<(String, Number)>,
+    /// Where the model is besides, for a job that runs at the same place.
+    pub model_at: Option<String>,
+    /// What the report says of the job: its name there, what it cost.
+    pub facts: IndexMap<String, String>,
 }
 
 /// How long to wait for what.

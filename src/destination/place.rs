@@ -1,6 +1,7 @@
 //! The places where jobs can run, as one plan, one request and one destination.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,11 @@ use super::docker::DockerDestination;
 use super::docker::plan::{DockerPlan, Request as DockerRequest};
 use super::process::ProcessDestination;
 use super::process::plan::{ProcessPlan, Request as ProcessRequest};
+use super::sagemaker::job::SagemakerDestination;
 use super::sagemaker::plan::{GRACE_SECONDS, SagemakerPlan};
 use super::sagemaker::request::Request as SagemakerRequest;
-use super::{Artifacts, Destination, JobState, PollError, Stop};
+use super::sagemaker::settings::OnCancel;
+use super::{Artifacts, Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode};
 
 /// Where and how the jobs of a run run.
@@ -57,6 +60,17 @@ impl DestinationPlan {
         }
     }
 
+    /// Whether a job of a kind of request runs on when mlaction is told to stop.
+    #[must_use]
+    pub fn leaves(&self, request: &Request) -> bool {
+        match (self, request) {
+            (Self::Sagemaker(plan), Request::Sagemaker(_)) => {
+                plan.settings.on_cancel == OnCancel::Leave
+            }
+            _ => false,
+        }
+    }
+
     /// Names of the variables that jobs inherit because the config asks for it.
     #[must_use]
     pub fn passed(&self) -> &[String] {
@@ -99,29 +113,35 @@ pub enum Place {
     Process(ProcessDestination),
     /// A Docker Engine.
     Docker(DockerDestination),
+    /// Amazon SageMaker AI.
+    Sagemaker(Box<SagemakerDestination>),
 }
 
 impl Place {
-    /// Whether jobs can be launched where a plan wants them.
-    ///
-    /// # Errors
-    /// They cannot: the plan can be looked at, and no more.
-    pub fn can_launch(plan: &DestinationPlan) -> Result<(), Error> {
-        match plan {
-            DestinationPlan::Process(_) | DestinationPlan::Docker(_) => Ok(()),
-            DestinationPlan::Sagemaker(plan) => Err(Self::lacks_launch(plan)),
+    /// How a job here is watched.
+    #[must_use]
+    pub fn patience(&self, plan: &DestinationPlan, max_runtime: Duration) -> Patience {
+        match self {
+            Self::Process(_) | Self::Docker(_) => Patience {
+                poll: (Duration::from_millis(10), Duration::from_millis(250)),
+                max_runtime,
+                stop_within: Duration::from_secs(plan.grace_seconds() + 10),
+                lost_after: Duration::from_secs(60),
+            },
+            Self::Sagemaker(place) => place.patience(),
         }
     }
 
-    /// What is missing between a plan for SageMaker and a job there.
-    pub(crate) fn lacks_launch(plan: &SagemakerPlan) -> Error {
-        let message = format!(
-            "jobs cannot be launched at the destination `{}` yet",
-            plan.name
-        );
-        Error::new(ExitCode::Usage, message)
-            .because("this version plans SageMaker's jobs, but neither uploads data nor calls CreateTrainingJob")
-            .hint("`mlaction plan --json` has the whole request; `--destination docker` trains in the same image")
+    /// A job whose launch nobody waits for any more is stopped, if it lives on by itself.
+    ///
+    /// # Errors
+    /// It may be there, and cannot be stopped.
+    pub async fn withdraw(&mut self) -> Result<(), Error> {
+        match self {
+            // NOTE: they take back what they began when they are dropped.
+            Self::Process(_) | Self::Docker(_) => Ok(()),
+            Self::Sagemaker(place) => place.stop(Stop::Now).await,
+        }
     }
 }
 
@@ -132,6 +152,7 @@ impl Destination for Place {
         match (self, request) {
             (Self::Process(place), Request::Process(request)) => place.launch(request).await,
             (Self::Docker(place), Request::Docker(request)) => place.launch(request).await,
+            (Self::Sagemaker(place), Request::Sagemaker(request)) => place.launch(request).await,
             _ => {
                 let mixed = "the plan's request is for another kind of destination";
                 Err(Error::new(ExitCode::Internal, mixed))
@@ -143,6 +164,7 @@ impl Destination for Place {
         match self {
             Self::Process(place) => place.poll().await,
             Self::Docker(place) => place.poll().await,
+            Self::Sagemaker(place) => place.poll().await,
         }
     }
 
@@ -150,6 +172,7 @@ impl Destination for Place {
         match self {
             Self::Process(place) => place.logs().await,
             Self::Docker(place) => place.logs().await,
+            Self::Sagemaker(place) => place.logs().await,
         }
     }
 
@@ -157,6 +180,7 @@ impl Destination for Place {
         match self {
             Self::Process(place) => place.stop(how).await,
             Self::Docker(place) => place.stop(how).await,
+            Self::Sagemaker(place) => place.stop(how).await,
         }
     }
 
@@ -164,6 +188,7 @@ impl Destination for Place {
         match self {
             Self::Process(place) => place.fetch().await,
             Self::Docker(place) => place.fetch().await,
+            Self::Sagemaker(place) => place.fetch().await,
         }
     }
 }

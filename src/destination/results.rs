@@ -1,5 +1,6 @@
 //! What every local destination does with the folders that a job leaves behind.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Artifacts;
 use crate::data::archive;
 use crate::error::{Error, ExitCode, Result};
-use crate::report::ModelInfo;
+use crate::report::{ModelInfo, text};
+use crate::talk::always;
 
 /// Longest reason kept of a failure file, in characters; SageMaker's limit on `FailureReason`
 /// (service model of `DescribeTrainingJob`).
@@ -36,12 +38,35 @@ pub(crate) fn reason(written: &str, ended: &str, last_line: Option<&str>) -> Str
     }
 }
 
+/// Says what is not among the results of a part, `model` or `output`.
+///
+/// # Errors
+/// The job's metrics are not.
+pub(crate) fn say_left_out(part: &str, left_out: &BTreeSet<PathBuf>) -> Result<()> {
+    if left_out.contains(Path::new("data/metrics.json")) {
+        return Err(no_regular_metrics());
+    }
+    for name in left_out.iter().take(10) {
+        let name = text::plain(&name.display().to_string());
+        always(&format!(
+            "`{part}/{name}` was left out: it is a special file, or a link that leads out of `{part}`"
+        ));
+    }
+    Ok(())
+}
+
+fn no_regular_metrics() -> Error {
+    let message = "the job's metrics.json is no regular file";
+    Error::new(ExitCode::JobFailed, message)
+}
+
 /// What lies in a job's folders: the model, packed into the record of the run, and metrics files.
 pub(crate) async fn artifacts(base: &Path, run: &Path) -> Result<Artifacts> {
     Ok(Artifacts {
         metrics: metrics(base)?,
         model: pack(base.join("model"), run).await?,
         output: Some(base.join("output/data")),
+        ..Artifacts::default()
     })
 }
 
@@ -51,12 +76,7 @@ fn metrics(base: &Path) -> Result<Vec<PathBuf>> {
         let path = base.join(name);
         match path.symlink_metadata() {
             Ok(meta) if meta.is_file() => found.push(path),
-            Ok(_) => {
-                return Err(Error::new(
-                    ExitCode::JobFailed,
-                    "the job's metrics.json is no regular file",
-                ));
-            }
+            Ok(_) => return Err(no_regular_metrics()),
             Err(_) => {}
         }
     }

@@ -22,6 +22,16 @@ pub enum Outcome {
         /// Why, in one sentence.
         reason: String,
     },
+    /// There were no machines for it.
+    NoCapacity {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// The place ended it, as its time was over.
+    Expired {
+        /// Which time, in one sentence.
+        reason: String,
+    },
     /// Somebody else stopped it.
     Stopped {
         /// What is known about it.
@@ -215,6 +225,8 @@ impl Watch<'_> {
             (Some((Why::Asked, ..)), _) => Outcome::Cancelled,
             (Some((Why::TooLong, ..)), _) => Outcome::TimedOut,
             (None, JobState::Failed { reason }) => Outcome::Failed { reason },
+            (None, JobState::NoCapacity { reason }) => Outcome::NoCapacity { reason },
+            (None, JobState::TimedOut { reason }) => Outcome::Expired { reason },
             (None, JobState::Stopped { reason }) => Outcome::Stopped { reason },
             (None, JobState::Succeeded | JobState::Running) => Outcome::Succeeded,
         }

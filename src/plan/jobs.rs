@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::image::ImagePlan;
 use super::{Code, Job, Metrics, identity, inputs};
+use crate::aws::s3;
 use crate::config::duration;
 use crate::config::raw::{Channel, Training, Validation};
 use crate::context::Context;
+use crate::data::known::Known;
+use crate::data::manifest::Manifest;
 use crate::destination::docker::plan::DockerPlan;
 use crate::destination::place::{DestinationPlan, Request};
 use crate::destination::sagemaker::location::Location;
@@ -105,7 +108,6 @@ pub(super) struct Jobs<'a> {
     pub(super) project: &'a str,
     pub(super) run: &'a str,
     pub(super) content_hash: &'a str,
-    pub(super) attempt: u32,
     pub(super) code: &'a Code,
     pub(super) data: &'a [DataSource],
     pub(super) channels: &'a IndexMap<String, Channel>,
@@ -113,6 +115,9 @@ pub(super) struct Jobs<'a> {
     pub(super) image: Option<&'a ImagePlan>,
     pub(super) destination: &'a DestinationPlan,
     pub(super) context: &'a Context,
+    pub(super) known: &'a Known,
+    /// Whether a finished job of the same content is not enough.
+    pub(super) force: bool,
 }
 
 impl Jobs<'_> {
@@ -120,12 +125,12 @@ impl Jobs<'_> {
         &self,
         settings: JobSettings,
         hyperparameters: &IndexMap<String, String>,
-    ) -> Job {
+    ) -> Result<Job> {
         self.job(TRAIN, settings, hyperparameters)
     }
 
     /// The validation job has the model as a channel, and no hyperparameters.
-    pub(super) fn validation(&self, settings: JobSettings) -> Job {
+    pub(super) fn validation(&self, settings: JobSettings) -> Result<Job> {
         self.job("validate", settings, &IndexMap::new())
     }
 
@@ -134,7 +139,7 @@ impl Jobs<'_> {
         role: &str,
         settings: JobSettings,
         hyperparameters: &IndexMap<String, String>,
-    ) -> Job {
+    ) -> Result<Job> {
         let name = self.name(role);
         let request = match self.destination {
             DestinationPlan::Process(process) => {
@@ -159,10 +164,10 @@ impl Jobs<'_> {
                 Some(docker) if role != TRAIN => {
                     self.docker(docker, role, &name, &settings, hyperparameters)
                 }
-                _ => self.sagemaker(plan, role, &name, &settings, hyperparameters),
+                _ => self.sagemaker(plan, role, &name, &settings, hyperparameters)?,
             },
         };
-        Job {
+        Ok(Job {
             name,
             role: role.to_owned(),
             entry_point: settings.entry_point,
@@ -170,14 +175,15 @@ impl Jobs<'_> {
             channels: settings.channels,
             max_runtime_seconds: settings.max_runtime,
             request,
-        }
+        })
     }
 
-    /// A job's name: on SageMaker it must keep to SageMaker's rules, however long it gets.
+    /// A job's name. On SageMaker it must keep to SageMaker's rules, however long it gets, and is
+    /// the first of its content: what was tried is known there, not here.
     fn name(&self, role: &str) -> String {
         match self.destination {
             DestinationPlan::Sagemaker(_) => {
-                names::job_name(self.project, self.content_hash, self.attempt, role)
+                names::job_name(self.project, self.content_hash, 1, role)
             }
             DestinationPlan::Process(_) | DestinationPlan::Docker(_) => {
                 format!("{}-{role}", self.run)
@@ -233,18 +239,18 @@ impl Jobs<'_> {
         name: &str,
         settings: &JobSettings,
         hyperparameters: &IndexMap<String, String>,
-    ) -> Request {
+    ) -> Result<Request> {
         let kind = match role {
             TRAIN => Kind::Training,
             _ => Kind::Validation,
         };
         let mut channels: Vec<request::Channel> = self
             .sources(settings)
-            .filter_map(|source| self.channel(plan, source))
-            .collect();
+            .filter_map(|source| self.channel(plan, source).transpose())
+            .collect::<Result<_>>()?;
         if kind == Kind::Validation {
             channels.push(request::Channel {
-                name: "model".to_owned(),
+                name: request::MODEL.to_owned(),
                 location: request::model_of(&plan.root, &self.name(TRAIN)),
                 upload: None,
                 input_mode: Default::default(),
@@ -277,40 +283,51 @@ impl Jobs<'_> {
             keep_alive: plan.keep_alive_seconds,
             checkpoints: &names::checkpoints(self.project, self.content_hash),
             tags,
+            takes_finished: !self.force,
         };
-        Request::Sagemaker(request::Request::new(&plan.settings, &plan.root, job))
+        let request = request::Request::new(&plan.settings, &plan.root, job);
+        Ok(Request::Sagemaker(request))
     }
 
     /// Where SageMaker finds a channel: where it lies in S3, or under an address made from its
     /// content.
-    fn channel(&self, plan: &SagemakerPlan, source: &DataSource) -> Option<request::Channel> {
-        let settings = self.channels.get(&source.channel)?;
+    fn channel(
+        &self,
+        plan: &SagemakerPlan,
+        source: &DataSource,
+    ) -> Result<Option<request::Channel>> {
+        let Some(settings) = self.channels.get(&source.channel) else {
+            return Ok(None);
+        };
         let (location, upload) = match Location::parse(&source.path) {
             Ok(location) => (location, None),
             Err(_) => {
                 let place = inputs::place_of(self.root, &source.path);
-                let below = format!("data/{}/", content_of(source, &place));
-                (plan.root.join(&below), Some(place))
+                let hash = self.hash_of(source, &place)?;
+                (
+                    plan.root.join(&s3::folder(request::DATA, &hash)),
+                    Some(place),
+                )
             }
         };
-        Some(request::Channel {
+        Ok(Some(request::Channel {
             name: source.channel.clone(),
             location,
             upload,
             input_mode: settings.input_mode,
             distribution: settings.distribution,
             manifest: settings.manifest,
-        })
+        }))
     }
-}
 
-/// The content of a channel as a part of an address. What a folder is called does not matter;
-/// the name of a single file is what the job sees.
-fn content_of(source: &DataSource, place: &Path) -> String {
-    let name = place.file_name().unwrap_or_default().to_string_lossy();
-    let hash = match place.is_dir() {
-        true => source.fingerprint.clone(),
-        false => identity::combined([(&*name, &*source.fingerprint)].into_iter()),
-    };
-    hash.trim_start_matches("b3:").to_owned()
+    /// The content of a channel. What a folder is called does not matter; the name of a single
+    /// file is what the job sees.
+    fn hash_of(&self, source: &DataSource, place: &Path) -> Result<String> {
+        if place.is_dir() {
+            return Ok(source.fingerprint.clone());
+        }
+        let manifest = Manifest::read(place, self.known);
+        let manifest = manifest.map_err(|error| inputs::data_error(&error))?;
+        Ok(manifest.hash().to_owned())
+    }
 }

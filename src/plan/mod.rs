@@ -303,7 +303,6 @@ impl Plan {
             project: &project.name,
             run: &run,
             content_hash: &content_hash,
-            attempt,
             code: &code,
             data: &data,
             channels: &channels,
@@ -311,9 +310,13 @@ impl Plan {
             image: image.as_ref(),
             destination: &destination,
             context,
+            known,
+            force,
         };
-        let training = jobs.training(train, &hyperparameters);
-        let validation = validate.map(|settings| jobs.validation(settings));
+        let training = jobs.training(train, &hyperparameters)?;
+        let validation = validate
+            .map(|settings| jobs.validation(settings))
+            .transpose()?;
 
         let is_asked_for = baseline_file.is_some();
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));

@@ -229,7 +229,11 @@ fn tone(status: Status) -> &'static str {
     match status {
         Status::Passed => "good",
         Status::Inconclusive | Status::Stopped | Status::Cancelled => "unsure",
-        Status::GateFailed | Status::BuildFailed | Status::JobFailed | Status::TimedOut => "bad",
+        Status::GateFailed
+        | Status::BuildFailed
+        | Status::JobFailed
+        | Status::NoCapacity
+        | Status::TimedOut => "bad",
     }
 }
 

@@ -92,6 +92,8 @@ pub enum Status {
     BuildFailed,
     /// A job ended with an error.
     JobFailed,
+    /// There were no machines for a job.
+    NoCapacity,
     /// A job was stopped before its end.
     Stopped,
     /// A job ran longer than it may.
@@ -108,6 +110,7 @@ impl Status {
             Self::Passed | Self::Inconclusive | Self::GateFailed => true,
             Self::BuildFailed
             | Self::JobFailed
+            | Self::NoCapacity
             | Self::Stopped
             | Self::TimedOut
             | Self::Cancelled => false,

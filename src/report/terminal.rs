@@ -97,7 +97,11 @@ impl Screen<'_> {
         let style = match report.status {
             Status::Passed => GOOD,
             Status::Inconclusive | Status::Stopped | Status::Cancelled => UNSURE,
-            Status::GateFailed | Status::BuildFailed | Status::JobFailed | Status::TimedOut => BAD,
+            Status::GateFailed
+            | Status::BuildFailed
+            | Status::JobFailed
+            | Status::NoCapacity
+            | Status::TimedOut => BAD,
         };
         let words = format!(
             "{} {}: {}",

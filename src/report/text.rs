@@ -12,6 +12,7 @@ pub fn status(status: Status) -> (&'static str, &'static str) {
         Status::GateFailed => ("❌", "a gate failed"),
         Status::BuildFailed => ("❌", "the environment or image could not be made"),
         Status::JobFailed => ("❌", "the job failed"),
+        Status::NoCapacity => ("❌", "there were no machines for the job"),
         Status::Stopped => ("🛑", "stopped"),
         Status::TimedOut => ("⏱️", "timed out"),
         Status::Cancelled => ("🛑", "cancelled"),
@@ -24,7 +25,11 @@ pub fn mark(status: Status) -> &'static str {
     match status {
         Status::Passed => "✓",
         Status::Inconclusive => "?",
-        Status::GateFailed | Status::BuildFailed | Status::JobFailed | Status::TimedOut => "✗",
+        Status::GateFailed
+        | Status::BuildFailed
+        | Status::JobFailed
+        | Status::NoCapacity
+        | Status::TimedOut => "✗",
         Status::Stopped | Status::Cancelled => "■",
     }
 }

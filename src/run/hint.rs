@@ -43,6 +43,30 @@ const KNOWN: &[(&[&str], &str)] = &[
         "there is no network: is it down, or does the configuration take it away (`network = \"none\"`)?",
     ),
     (
+        &["Cannot pull algorithm container"],
+        "SageMaker could not pull the image: the destination's role needs `ecr:BatchGetImage`, `ecr:GetDownloadUrlForLayer` and `ecr:GetAuthorizationToken`, and with a VPC a way to Amazon ECR",
+    ),
+    (
+        &["CapacityError"],
+        "AWS has no such instances just now: list more in `instance_types`, or run again later",
+    ),
+    (
+        &["exec format error"],
+        "the image is for another processor: build it for linux/amd64",
+    ),
+    (
+        &["No S3 objects found"],
+        "there is no data at that address, or the destination's role may not list it",
+    ),
+    (
+        &["iam:PassRole"],
+        "you may not hand the role to SageMaker: a policy of yours must allow `iam:PassRole` on it",
+    ),
+    (
+        &["InternalServerError"],
+        "SageMaker broke down: run again, or set `retry_attempts`",
+    ),
+    (
         &["ensurepip is not available"],
         "Debian ships venv apart: `apt-get install python3-venv`",
     ),

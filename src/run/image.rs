@@ -69,13 +69,14 @@ pub struct Wanted<'a> {
     pub in_engine: bool,
 }
 
-/// The image of a run, in the engine that will run it. Leftovers of killed runs are removed.
+/// The image of a run, in the engine that will run it, if an engine will. Leftovers of killed runs
+/// are removed.
 ///
 /// # Errors
 /// No engine, a failed build, a registry that refuses, or an interrupt.
 pub(super) async fn ready(
     plan: &Plan,
-    docker: &DockerPlan,
+    docker: Option<&DockerPlan>,
     context: &Context,
     interrupts: &mut Interrupts,
     talk: &Talk,
@@ -86,7 +87,7 @@ pub(super) async fn ready(
     let wanted = Wanted {
         plan: image,
         force: false,
-        in_engine: true,
+        in_engine: docker.is_some(),
     };
     let swept = async {
         let engine = Engine::connect(&context.env).await?;
@@ -95,8 +96,10 @@ pub(super) async fn ready(
             let state = states.iter().find(|state| state.run == run);
             state.is_some_and(|state| record::is_alive(&plan.root, state))
         };
-        for line in sweep(engine.docker(), &docker.owner, is_alive).await? {
-            talk.say(&line);
+        if let Some(docker) = docker {
+            for line in sweep(engine.docker(), &docker.owner, is_alive).await? {
+                talk.say(&line);
+            }
         }
         Ok(engine)
     };
@@ -131,7 +134,7 @@ pub async fn alone(
 }
 
 /// Dropping the work ends the build or the push: the engine sees its connection close.
-async fn unless_interrupted<T>(
+pub(super) async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T>>,
     interrupts: &mut Interrupts,
 ) -> Result<T> {
@@ -139,7 +142,7 @@ async fn unless_interrupted<T>(
         done = work => done,
         _ = interrupts.wait_for(|count| *count > 0) => Err(Error::new(
             ExitCode::Cancelled,
-            "cancelled while the image was made",
+            "cancelled before the first job",
         )),
     }
 }

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use indexmap::IndexMap;
+
 use super::measured::Measured;
 use crate::destination::place::Place;
 use crate::destination::process::copy_code;
 use crate::destination::watch::{Interrupts, Outcome, watch};
-use crate::destination::{Artifacts, Destination as _, Patience};
+use crate::destination::{Artifacts, Destination as _};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::log::LogMetrics;
 use crate::metrics::pieces::{End, Piece, Splitter};
-use crate::metrics::{MetricSet, file};
+use crate::metrics::{Metric, MetricSet, Source, file};
 use crate::plan::{Job, Plan};
 use crate::record::Record;
 use crate::report::{ModelInfo, text};
@@ -26,6 +28,8 @@ pub(super) struct Results {
     metrics: MetricSet,
     pub(super) model: Option<ModelInfo>,
     warnings: Vec<String>,
+    model_at: Option<String>,
+    facts: IndexMap<String, String>,
 }
 
 /// Launches one job and follows it to its end.
@@ -38,12 +42,8 @@ pub(super) async fn follow(
     results: &mut Results,
     step: &Step,
 ) -> Result<Outcome> {
-    let patience = Patience {
-        poll: (Duration::from_millis(10), Duration::from_millis(250)),
-        max_runtime: Duration::from_secs(job.max_runtime_seconds),
-        stop_within: Duration::from_secs(plan.destination.grace_seconds() + 10),
-        lost_after: Duration::from_secs(60),
-    };
+    let max_runtime = Duration::from_secs(job.max_runtime_seconds);
+    let patience = place.patience(&plan.destination, max_runtime);
     let mut log =
         LogMetrics::new(&plan.metrics.definitions, &plan.metrics.presets).map_err(|errors| {
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -52,7 +52,10 @@ pub(super) async fn follow(
     // Sending much data takes a while: who cancels does not wait for it.
     tokio::select! {
         launched = place.launch(&job.request) => launched?,
-        () = asked_again(interrupts, 0) => return Ok(Outcome::Cancelled),
+        () = asked_again(interrupts, 0) => {
+            place.withdraw().await?;
+            return Ok(Outcome::Cancelled);
+        }
     }
     let mut splitter = Splitter::new();
     let mut piece = |piece: Piece<'_>| {
@@ -74,15 +77,12 @@ pub(super) async fn follow(
         Outcome::Cancelled => *interrupts.borrow(),
         _ => 0,
     };
-    let Artifacts {
-        output,
-        model,
-        metrics,
-    } = tokio::select! {
+    let artifacts = tokio::select! {
         artifacts = place.fetch() => artifacts?,
         () = asked_again(interrupts, asked) => return Ok(Outcome::Cancelled),
     };
-    results.take(model, &metrics)?;
+    let output = artifacts.output.clone();
+    results.take(artifacts)?;
     if let Some(output) = output {
         keep_output(&output, &record.folder().join("output").join(&job.role))?;
     }
@@ -133,9 +133,24 @@ impl Results {
     }
 
     /// What a program wrote to its file wins over what its log says.
-    fn take(&mut self, model: Option<ModelInfo>, metrics: &[PathBuf]) -> Result<()> {
+    fn take(&mut self, artifacts: Artifacts) -> Result<()> {
+        let Artifacts {
+            output: _,
+            model,
+            metrics,
+            last_metrics,
+            model_at,
+            facts,
+        } = artifacts;
         self.model = self.model.take().or(model);
-        for path in metrics {
+        self.model_at = self.model_at.take().or(model_at);
+        self.facts.extend(facts);
+        for (name, value) in last_metrics {
+            let source = Source::Log;
+            let metric = Metric { value, source };
+            self.metrics.values.entry(name).or_insert(metric);
+        }
+        for path in &metrics {
             let size = path.metadata().map_or(0, |meta| meta.len());
             let failed = |cause: String| {
                 Error::new(ExitCode::JobFailed, "cannot use the job's metrics.json").because(cause)
@@ -152,13 +167,21 @@ impl Results {
         Ok(())
     }
 
+    /// Where the model is besides the record.
+    pub(super) fn model_at(&self) -> Option<&str> {
+        self.model_at.as_deref()
+    }
+
     /// Hands everything over.
     pub(super) fn store(self, measured: &mut Measured) {
         let Self {
             metrics,
             model,
             warnings,
+            model_at: _,
+            facts,
         } = self;
+        measured.environment.extend(facts);
         measured.metrics = metrics;
         measured.model = model;
         measured.warnings = warnings;

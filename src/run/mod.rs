@@ -7,6 +7,7 @@ pub mod measured;
 mod pull;
 mod reuse;
 mod surroundings;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,7 +17,6 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::data::fingerprint::{Content, DataError, fingerprint, is_touched};
 use crate::data::known::Known;
-use crate::destination::place::Place;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::inputs::data_error;
@@ -79,7 +79,6 @@ fn write_faces(folder: &Path, report: &Report) -> Result<()> {
 
 /// Executes the jobs and leaves what they gave in the record.
 async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf> {
-    Place::can_launch(&plan.destination)?;
     let mut record = Record::create(plan)?;
     let mut measured = Measured::default();
     let ended = jobs(plan, context, &record, &mut measured, talk).await;
@@ -132,7 +131,7 @@ async fn jobs(
         let Some(job) = job else { continue };
         let started = Instant::now();
         let step = talk.step(name);
-        let place = surroundings.open(plan, job, record)?;
+        let place = surroundings.open(plan, job, record, results.model_at(), talk)?;
         let outcome = job::follow(
             plan,
             job,
@@ -146,13 +145,16 @@ async fn jobs(
         measured.phase(name, started.elapsed());
         measured.failure = match outcome {
             Ok(outcome) => failure(
-                name,
+                plan,
                 job,
                 outcome,
                 name == "train" && plan.validation.is_some() && results.model.is_none(),
             ),
-            Err(error) if error.exit_code() == ExitCode::JobFailed => Some(Failure {
-                status: Status::JobFailed,
+            Err(error) if is_of_job(&error) => Some(Failure {
+                status: match error.exit_code() {
+                    ExitCode::NoCapacity => Status::NoCapacity,
+                    _ => Status::JobFailed,
+                },
                 reason: format!("{name} failed: {error}"),
                 hint: error.advice().map(str::to_owned),
             }),
@@ -206,7 +208,16 @@ fn data_is_unchanged(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn failure(name: &str, job: &Job, outcome: Outcome, lacks_model: bool) -> Option<Failure> {
+/// Whether an error is a result of the run: the report says it.
+fn is_of_job(error: &Error) -> bool {
+    matches!(
+        error.exit_code(),
+        ExitCode::JobFailed | ExitCode::NoCapacity
+    )
+}
+
+fn failure(plan: &Plan, job: &Job, outcome: Outcome, lacks_model: bool) -> Option<Failure> {
+    let name = &job.role;
     let (status, reason) = match outcome {
         Outcome::Succeeded if lacks_model => (
             Status::JobFailed,
@@ -214,6 +225,8 @@ fn failure(name: &str, job: &Job, outcome: Outcome, lacks_model: bool) -> Option
         ),
         Outcome::Succeeded => return None,
         Outcome::Failed { reason } => (Status::JobFailed, format!("{name} failed: {reason}")),
+        Outcome::NoCapacity { reason } => (Status::NoCapacity, format!("{name} failed: {reason}")),
+        Outcome::Expired { reason } => (Status::TimedOut, format!("{name}: {reason}")),
         Outcome::Stopped { reason } => (Status::Stopped, format!("{name} was stopped: {reason}")),
         Outcome::TimedOut => {
             let limit = Duration::from_secs(job.max_runtime_seconds);
@@ -225,6 +238,10 @@ fn failure(name: &str, job: &Job, outcome: Outcome, lacks_model: bool) -> Option
                 ),
             )
         }
+        Outcome::Cancelled if plan.destination.leaves(&job.request) => (
+            Status::Cancelled,
+            format!("cancelled during {name}; the job runs on (`on_cancel = \"leave\"`)"),
+        ),
         Outcome::Cancelled => (
             Status::Cancelled,
             format!("cancelled during {name}; the job was stopped"),
@@ -291,6 +308,7 @@ pub fn exit_code(plan: &Plan, status: Status) -> ExitCode {
         Status::Inconclusive | Status::GateFailed => ExitCode::GateFailed,
         Status::BuildFailed => ExitCode::Build,
         Status::JobFailed => ExitCode::JobFailed,
+        Status::NoCapacity => ExitCode::NoCapacity,
         Status::Stopped => ExitCode::JobStopped,
         Status::TimedOut => ExitCode::TimedOut,
         Status::Cancelled => ExitCode::Cancelled,

@@ -2,17 +2,21 @@
 
 use std::time::Instant;
 
+use aws_config::SdkConfig;
 use indexmap::IndexMap;
 
 use super::image::{self, Stage};
 use super::job;
 use super::measured::{Failure, Measured};
+use super::upload;
 use crate::config::duration;
 use crate::context::Context;
 use crate::destination::docker::DockerDestination;
-use crate::destination::place::{DestinationPlan, Place};
+use crate::destination::docker::plan::DockerPlan;
+use crate::destination::place::{DestinationPlan, Place, Request};
 use crate::destination::process::plan::ProcessPlan;
 use crate::destination::process::{ProcessDestination, environment};
+use crate::destination::sagemaker::job::{SagemakerDestination, Settings};
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::{Job, Plan};
@@ -27,6 +31,8 @@ pub(super) enum Surroundings {
     Process,
     /// An image that an engine has.
     Docker(Box<Stage>),
+    /// An image in Amazon ECR, data in Amazon S3.
+    Sagemaker(Box<Stage>, Box<SdkConfig>),
 }
 
 impl Surroundings {
@@ -39,7 +45,7 @@ impl Surroundings {
         interrupts: &mut Interrupts,
         talk: &Talk,
     ) -> Result<Option<Self>> {
-        let started = Instant::now();
+        let mut started = Instant::now();
         let (name, made) = match &plan.destination {
             DestinationPlan::Process(process) => {
                 job::take_code(plan, record)?;
@@ -54,13 +60,30 @@ impl Surroundings {
                 for warning in plan.image.iter().flat_map(|image| &image.warnings) {
                     talk.say(&format!("warning: {warning}"));
                 }
-                let made = image::ready(plan, docker, context, interrupts, talk);
+                let made = image::ready(plan, Some(docker), context, interrupts, talk);
                 (
                     "image",
                     made.await.map(|stage| Self::Docker(Box::new(stage))),
                 )
             }
-            DestinationPlan::Sagemaker(sagemaker) => return Err(Place::lacks_launch(sagemaker)),
+            DestinationPlan::Sagemaker(sagemaker) => {
+                for warning in plan.image.iter().flat_map(|image| &image.warnings) {
+                    talk.say(&format!("warning: {warning}"));
+                }
+                let here = sagemaker.here.as_ref();
+                match image::ready(plan, here, context, interrupts, talk).await {
+                    Err(error) => ("image", Err(error)),
+                    Ok(stage) => {
+                        measured.phase("image", started.elapsed());
+                        started = Instant::now();
+                        let config = crate::aws::config(&sagemaker.settings.region).await;
+                        let sending = upload::all(plan, sagemaker, &config, context, talk);
+                        let sent = image::unless_interrupted(sending, interrupts).await;
+                        let made = || Self::Sagemaker(Box::new(stage), Box::new(config));
+                        ("data", sent.map(|()| made()))
+                    }
+                }
+            }
         };
         measured.phase(name, started.elapsed());
         match made {
@@ -84,22 +107,45 @@ impl Surroundings {
     }
 
     /// A place for one job.
-    pub(super) fn open(&self, plan: &Plan, job: &Job, record: &Record) -> Result<Place> {
+    pub(super) fn open(
+        &self,
+        plan: &Plan,
+        job: &Job,
+        record: &Record,
+        model: Option<&str>,
+        talk: &Talk,
+    ) -> Result<Place> {
+        let docker = |stage: &Stage, docker: &DockerPlan| {
+            let platform = plan.image.as_ref().map(|image| &*image.build.platform);
+            Place::Docker(DockerDestination::new(
+                stage.engine.docker(),
+                &stage.image,
+                platform,
+                record.folder(),
+                docker,
+                &job.role,
+            ))
+        };
         match (self, &plan.destination) {
             (Self::Process, DestinationPlan::Process(process)) => Ok(Place::Process(
                 ProcessDestination::new(&job::code_of(record), record.folder(), process),
             )),
-            (Self::Docker(stage), DestinationPlan::Docker(docker)) => {
-                let platform = plan.image.as_ref().map(|image| &*image.build.platform);
-                let place = DockerDestination::new(
-                    stage.engine.docker(),
-                    &stage.image,
-                    platform,
-                    record.folder(),
-                    docker,
-                    &job.role,
-                );
-                Ok(Place::Docker(place))
+            (Self::Docker(stage), DestinationPlan::Docker(settings)) => Ok(docker(stage, settings)),
+            (Self::Sagemaker(stage, config), DestinationPlan::Sagemaker(sagemaker)) => {
+                match (&job.request, &sagemaker.here) {
+                    (Request::Docker(_), Some(here)) => Ok(docker(stage, here)),
+                    _ => Ok(Place::Sagemaker(Box::new(SagemakerDestination::new(
+                        &Settings {
+                            config,
+                            plan: sagemaker,
+                            image: &stage.made.image,
+                            run: record.folder(),
+                            role: &job.role,
+                            model,
+                            talk: *talk,
+                        },
+                    )))),
+                }
             }
             _ => Err(Error::new(
                 ExitCode::Internal,
@@ -114,7 +160,7 @@ impl Surroundings {
             (Self::Process, DestinationPlan::Process(process)) => {
                 environment::describe(&process.environment)
             }
-            (Self::Docker(stage), _) => IndexMap::from([
+            (Self::Docker(stage) | Self::Sagemaker(stage, _), _) => IndexMap::from([
                 ("image".to_owned(), stage.made.image.to_string()),
                 (record::IMAGE_TAG.to_owned(), stage.made.tag.clone()),
             ]),

@@ -1,11 +1,6 @@
-//! Files out of a container. Whatever a job left there is taken as hostile.
+//! Files out of a container.
 
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, Read};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -17,277 +12,64 @@ use tar::EntryType;
 use tokio::sync::mpsc;
 
 use super::problem;
-use crate::data::archive::ArchiveError;
 use crate::destination::results;
-use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::destination::unpack::Unpacked;
+use crate::error::{IoContext as _, Result};
 
 /// Pieces that are ready while the disk is busy.
 const DEPTH: usize = 8;
 
-/// Bytes written at once.
-const BUFFER: usize = 256 * 1024;
-
 /// A download of which nothing comes for so long is given up.
 const STALL: Duration = Duration::from_secs(300);
-
-/// Most files and folders of one archive.
-const MAX_ENTRIES: u64 = 1_000_000;
 
 /// Most of an archive that is read to find a failure file of 1024 characters.
 const FAILURE_BYTES: usize = 16 * 1024;
 
-/// What to do about links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Links {
-    /// A model archive holds files and folders only.
-    Refuse,
-    /// Those that stay inside are kept, others are left out.
-    Keep,
-}
-
-/// A folder that archives are unpacked to. No link is made in it before the last file is there,
-/// so that nothing is ever written through one.
-#[derive(Debug)]
-pub(super) struct Unpacked {
-    root: PathBuf,
-    links: Links,
-    /// Links to make: their names and what they point to.
-    pending: Vec<(PathBuf, PathBuf)>,
-    /// What was left out.
-    left_out: BTreeSet<PathBuf>,
-    entries: u64,
-}
-
-impl Unpacked {
-    /// A new folder.
-    pub(super) fn new(root: &Path, links: Links) -> Result<Self> {
-        let what = || format!("cannot create `{}`", root.display());
-        std::fs::create_dir_all(root.parent().unwrap_or(root)).doing(what)?;
-        // NOTE: what is there already could be anything, a link to elsewhere as well.
-        std::fs::create_dir(root).doing(what)?;
-        Ok(Self {
-            root: root.to_path_buf(),
-            links,
-            pending: Vec::new(),
-            left_out: BTreeSet::new(),
-            entries: 0,
-        })
-    }
-
-    /// Adds what lies in a folder of a container; what is there already stays.
-    pub(super) async fn add(
-        mut self,
-        docker: Docker,
-        container: String,
-        path: String,
-    ) -> Result<Self> {
-        let what = format!("cannot bring `{path}` out of the job's container");
-        let (sender, receiver) = mpsc::channel(DEPTH);
-        let unpacking = tokio::task::spawn_blocking(move || {
-            let done = self.unpack(Chunks::new(receiver));
-            (self, done)
-        });
-        let options = DownloadFromContainerOptionsBuilder::new()
-            .path(&path)
-            .build();
-        let mut stream = std::pin::pin!(docker.download_from_container(&container, Some(options)));
-        let ended = loop {
-            let Ok(next) = tokio::time::timeout(STALL, stream.next()).await else {
-                break Err(EngineError::RequestTimeoutError);
-            };
-            match next {
-                None => break Ok(()),
-                Some(Ok(piece)) => {
-                    if sender.send(piece).await.is_err() {
-                        // The archive has ended, or cannot be unpacked.
-                        break Ok(());
-                    }
-                }
-                Some(Err(error)) => break Err(error),
-            }
+/// Unpacks what lies in a folder of a container; what is there already stays.
+pub(super) async fn unpack(
+    mut to: Unpacked,
+    docker: Docker,
+    container: String,
+    path: String,
+) -> Result<Unpacked> {
+    let what = format!("cannot bring `{path}` out of the job's container");
+    let (sender, receiver) = mpsc::channel(DEPTH);
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let done = to.unpack(Chunks::new(receiver));
+        (to, done)
+    });
+    let options = DownloadFromContainerOptionsBuilder::new()
+        .path(&path)
+        .build();
+    let mut stream = std::pin::pin!(docker.download_from_container(&container, Some(options)));
+    let ended = loop {
+        let Ok(next) = tokio::time::timeout(STALL, stream.next()).await else {
+            break Err(EngineError::RequestTimeoutError);
         };
-        drop(sender);
-        let (unpacked, done) = unpacking.await.doing(|| what.clone())?;
-        match ended {
-            // A job may have removed its own folders.
-            Err(error) if is_no_folder(&error) => Ok(unpacked),
-            Err(error) => Err(problem::engine(&what, &error)),
-            Ok(()) => done.map(|()| unpacked),
-        }
-    }
-
-    /// Makes the links that stay inside, and names everything that was left out.
-    pub(super) fn finish(mut self) -> Result<BTreeSet<PathBuf>> {
-        for (name, target) in std::mem::take(&mut self.pending) {
-            let path = self.root.join(&name);
-            if path.symlink_metadata().is_ok() {
-                continue;
-            }
-            if !self.is_in_folders(&name) || !stays_inside(&name, &target) {
-                self.left_out.insert(name);
-                continue;
-            }
-            std::os::unix::fs::symlink(&target, &path)
-                .doing(|| format!("cannot link `{}`", path.display()))?;
-        }
-        Ok(self.left_out)
-    }
-
-    /// Whether the folders that a name lies in are there, and none of them is a link.
-    fn is_in_folders(&self, name: &Path) -> bool {
-        let folders = name.ancestors().skip(1);
-        folders
-            .map(|folder| self.root.join(folder).symlink_metadata())
-            .all(|meta| meta.is_ok_and(|meta| meta.is_dir()))
-    }
-
-    fn unpack(&mut self, reader: impl Read) -> Result<()> {
-        let broken = |error: io::Error| {
-            Error::new(ExitCode::JobFailed, "cannot read what the job left behind").because(error)
-        };
-        let mut buffer = vec![0; BUFFER];
-        for entry in tar::Archive::new(reader).entries().map_err(broken)? {
-            let mut entry = entry.map_err(broken)?;
-            self.entries += 1;
-            if self.entries > MAX_ENTRIES {
-                let many = format!("the job left more than {MAX_ENTRIES} files behind");
-                return Err(Error::new(ExitCode::JobFailed, many)
-                    .hint("write one archive or table instead of so many files"));
-            }
-            let name = inner(&entry.path_bytes())?;
-            if name.as_os_str().is_empty() {
-                continue;
-            }
-            let path = self.root.join(&name);
-            let kind = entry.header().entry_type();
-            let unwritable = || format!("cannot write `{}`", path.display());
-            match kind {
-                EntryType::Directory => make_folder(&path).doing(unwritable)?,
-                EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                    let mode = match entry.header().mode().unwrap_or(0) & 0o111 {
-                        0 => 0o666,
-                        _ => 0o777,
-                    };
-                    if let Some(mut file) = create(&path, mode).doing(unwritable)? {
-                        loop {
-                            let read = entry.read(&mut buffer).map_err(broken)?;
-                            if read == 0 {
-                                break;
-                            }
-                            file.write_all(&buffer[..read]).doing(unwritable)?;
-                        }
-                    }
+        match next {
+            None => break Ok(()),
+            Some(Ok(piece)) => {
+                if sender.send(piece).await.is_err() {
+                    // The archive has ended, or cannot be unpacked.
+                    break Ok(());
                 }
-                EntryType::Link => {
-                    let target = entry.link_name_bytes().unwrap_or_default();
-                    let target = self.root.join(inner(&target)?);
-                    let is_file = target.symlink_metadata().is_ok_and(|meta| meta.is_file());
-                    match std::fs::hard_link(&target, &path) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                        Err(_) if !is_file => self.leave_out(name)?,
-                        Err(error) => return Err(error).doing(unwritable),
-                    }
-                }
-                EntryType::Symlink => {
-                    if self.links == Links::Refuse {
-                        return Err(no_file(&name));
-                    }
-                    let target = entry.link_name_bytes().unwrap_or_default();
-                    let target = PathBuf::from(std::ffi::OsStr::from_bytes(&target));
-                    self.pending.push((name, target));
-                }
-                EntryType::XGlobalHeader => {}
-                _ => self.leave_out(name)?,
             }
+            Some(Err(error)) => break Err(error),
         }
-        Ok(())
-    }
-
-    fn leave_out(&mut self, name: PathBuf) -> Result<()> {
-        if self.links == Links::Refuse {
-            return Err(no_file(&name));
-        }
-        self.left_out.insert(name);
-        Ok(())
+    };
+    drop(sender);
+    let (unpacked, done) = unpacking.await.doing(|| what.clone())?;
+    match ended {
+        // A job may have removed its own folders.
+        Err(error) if is_no_folder(&error) => Ok(unpacked),
+        Err(error) => Err(problem::engine(&what, &error)),
+        Ok(()) => done.map(|()| unpacked),
     }
 }
 
 /// Whether a container has no such folder, though it is there itself.
 fn is_no_folder(error: &EngineError) -> bool {
     problem::is_absent(error) && !error.to_string().contains("No such container")
-}
-
-fn no_file(name: &Path) -> Error {
-    let cause = ArchiveError::NotAFile(name.display().to_string());
-    Error::new(ExitCode::JobFailed, "cannot pack the model").because(cause)
-}
-
-/// A name in an archive without the folder that was asked for, which comes first.
-fn inner(name: &[u8]) -> Result<PathBuf> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(name));
-    let mut parts = Vec::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(part) => parts.push(part),
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                let cause = format!("`{}` leads out of its folder", path.display());
-                return Err(Error::new(
-                    ExitCode::JobFailed,
-                    "cannot take what the job left behind",
-                )
-                .because(cause));
-            }
-        }
-    }
-    Ok(parts.into_iter().skip(1).collect())
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    match std::fs::create_dir_all(path) {
-        // Another host has a file of that name, which stays.
-        Err(error) if is_in_the_way(&error) => Ok(()),
-        made => made,
-    }
-}
-
-/// A new file; nothing when there is something of that name.
-fn create(path: &Path, mode: u32) -> io::Result<Option<File>> {
-    make_folder(path.parent().unwrap_or(path))?;
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path);
-    match file {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if is_in_the_way(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_in_the_way(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::AlreadyExists | ErrorKind::NotADirectory
-    )
-}
-
-/// Whether a link leads to somewhere in the folder, by names alone. It may go up only before it
-/// goes down: what it goes down through may be another link.
-fn stays_inside(name: &Path, target: &Path) -> bool {
-    let mut depth = name.components().count().saturating_sub(1);
-    let mut goes_down = false;
-    for part in target.components() {
-        match part {
-            Component::Normal(_) => goes_down = true,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 && !goes_down => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
-        }
-    }
-    true
 }
 
 /// The start of a job's failure file; empty when there is none.
@@ -345,108 +127,5 @@ impl Read for Chunks {
         let count = buffer.len().min(self.current.len());
         self.current.copy_to_slice(&mut buffer[..count]);
         Ok(count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tar_of(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
-        let mut tar = tar::Builder::new(Vec::new());
-        for (name, kind, content) in entries {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(*kind);
-            header.set_mode(0o4755);
-            // NOTE: the library itself refuses such names.
-            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
-            let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
-            if is_link {
-                header.set_link_name_literal(content).unwrap();
-            }
-            let content = if is_link { "" } else { content };
-            header.set_size(content.len() as u64);
-            header.set_cksum();
-            tar.append(&header, content.as_bytes()).unwrap();
-        }
-        tar.into_inner().unwrap()
-    }
-
-    fn unpacked(
-        links: Links,
-        entries: &[(&str, EntryType, &str)],
-    ) -> (tempfile::TempDir, Result<BTreeSet<PathBuf>>) {
-        let place = tempfile::tempdir().unwrap();
-        let mut unpacked = Unpacked::new(&place.path().join("to"), links).unwrap();
-        let done = unpacked.unpack(&*tar_of(entries));
-        let done = done.and_then(|()| unpacked.finish());
-        (place, done)
-    }
-
-    const FILE: EntryType = EntryType::Regular;
-    const LINK: EntryType = EntryType::Symlink;
-
-    #[test]
-    fn names_that_lead_out_are_refused() {
-        for name in ["model/../../x", "/etc/x", "../x"] {
-            let (place, done) = unpacked(Links::Keep, &[(name, FILE, "x")]);
-            assert!(
-                done.unwrap_err().to_string().contains("leads out"),
-                "{name}"
-            );
-            assert_eq!(place.path().read_dir().unwrap().count(), 1);
-        }
-    }
-
-    #[test]
-    fn nothing_is_written_through_a_link() {
-        let (place, done) = unpacked(
-            Links::Keep,
-            &[
-                ("d/out", LINK, "/tmp"),
-                ("d/up", LINK, ".."),
-                ("d/sub/up", LINK, "../../.."),
-                ("d/out/x", FILE, "x"),
-                ("d/a/b", EntryType::Directory, ""),
-                ("d/a/b/up", LINK, ".."),
-                ("d/a/b/up/z", LINK, "../../q"),
-                ("d/twice", LINK, "a/b/up/../.."),
-                ("d/a/latest", LINK, "../b/one"),
-                ("d/b/one", FILE, "1"),
-            ],
-        );
-        let left: Vec<_> = done.unwrap().into_iter().collect();
-        let expected = ["a/b/up/z", "sub/up", "twice", "up"].map(Path::new);
-        assert_eq!(left, expected);
-        let root = place.path().join("to");
-        assert_eq!(std::fs::read(root.join("out/x")).unwrap(), b"x");
-        assert!(root.join("out").symlink_metadata().unwrap().is_dir());
-        assert_eq!(std::fs::read(root.join("a/latest")).unwrap(), b"1");
-    }
-
-    #[test]
-    fn a_model_has_no_links_but_hard_ones_within_it() {
-        let (_place, done) = unpacked(Links::Refuse, &[("model/x", LINK, "/etc/passwd")]);
-        assert!(done.unwrap_err().to_string().contains("`x` is a link"));
-        let (_place, done) = unpacked(Links::Refuse, &[("model/x", EntryType::Fifo, "")]);
-        assert!(done.is_err());
-        let outside = [("model/x", EntryType::Link, "/etc/passwd")];
-        assert!(unpacked(Links::Refuse, &outside).1.is_err());
-        let (place, done) = unpacked(
-            Links::Refuse,
-            &[
-                ("model/a", FILE, "weights"),
-                ("model/b", EntryType::Link, "model/a"),
-            ],
-        );
-        done.unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &place.path().join("to/b").metadata().unwrap().permissions(),
-        );
-        assert_eq!(mode & 0o7000, 0, "set-user-id bits are dropped");
-        assert_eq!(
-            std::fs::read(place.path().join("to/b")).unwrap(),
-            b"weights"
-        );
     }
 }

@@ -1,14 +1,12 @@
 //! A job's results, out of the engine and into the record of the run.
 
-use std::path::Path;
-
 use super::DockerDestination;
 use super::apart::apart;
-use super::download::{Links, Unpacked};
+use super::download;
 use super::plan::BASE;
+use crate::destination::unpack::{Links, Names, Unpacked};
 use crate::destination::{Artifacts, JobState, results};
-use crate::error::{Error, ExitCode, Result};
-use crate::talk::always;
+use crate::error::Result;
 
 impl DockerDestination {
     pub(super) async fn bring(&self) -> Result<Artifacts> {
@@ -28,25 +26,14 @@ impl DockerDestination {
             if part == "checkpoints" && succeeded {
                 continue;
             }
-            let mut unpacked = Unpacked::new(&base.join(part), links)?;
+            let mut unpacked = Unpacked::new(&base.join(part), links, Names::OfFolder)?;
             for container in &self.hosts {
                 let path = format!("{BASE}/{part}");
-                let adding = unpacked.add(self.docker.clone(), container.id.clone(), path);
+                let adding =
+                    download::unpack(unpacked, self.docker.clone(), container.id.clone(), path);
                 unpacked = apart(adding).await?;
             }
-            let left_out = unpacked.finish()?;
-            if left_out.contains(Path::new("data/metrics.json")) {
-                return Err(Error::new(
-                    ExitCode::JobFailed,
-                    "the job's metrics.json is no regular file",
-                ));
-            }
-            for name in left_out.iter().take(10) {
-                let name = crate::report::text::plain(&name.display().to_string());
-                always(&format!(
-                    "`{part}/{name}` was left out: it is a special file, or a link that leads out of `{part}`"
-                ));
-            }
+            results::say_left_out(part, &unpacked.finish()?)?;
         }
         results::artifacts(&base, &self.run).await
     }

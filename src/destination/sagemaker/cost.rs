@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::SagemakerPlan;
 use super::settings::{Price, SagemakerSettings, ValidateOn};
 use crate::config::duration;
 use crate::config::raw::RawConfig;
@@ -130,6 +131,25 @@ impl Part {
     fn cost(&self) -> f64 {
         f64::from(self.instances) * (self.seconds as f64) * self.price_per_hour / 3600.0
     }
+}
+
+/// What instances cost that are billed for so long; unknown without a price for each of them.
+#[must_use]
+pub(super) fn of(
+    plan: &SagemakerPlan,
+    instances: &[(String, u32)],
+    seconds: i32,
+) -> Option<String> {
+    let mut cost = 0.0;
+    for (kind, count) in instances {
+        cost += f64::from(*count) * price(&plan.settings, kind)?;
+    }
+    let amount = cost * f64::from(seconds) / 3600.0;
+    let source = plan.settings.price_source.as_deref();
+    let source = source.unwrap_or("price from mlaction.toml");
+    let date = plan.settings.price_date.as_ref();
+    let date = date.map(|date| format!(", {date}")).unwrap_or_default();
+    Some(format!("{amount:.4} ({source}{date})"))
 }
 
 /// Types and numbers of the training job's instances; of several types to choose from, the dearest.

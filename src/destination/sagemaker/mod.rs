@@ -1,16 +1,27 @@
 //! Training jobs of Amazon SageMaker AI: what is asked for, held against SageMaker's rules, and
-//! the exact request. Nothing here asks anybody.
+//! the exact request; then the job itself.
+//!
+//! ```text
+//! settings → rules, limits → plan, request     nothing asks anybody
+//! job (launch · state · logs · fetch)          the live side
+//! ```
 
 pub mod cost;
 mod extra;
+mod fetch;
+pub mod job;
+mod launch;
 mod limits;
 pub mod location;
+mod logs;
 pub mod names;
 pub mod plan;
 pub mod policies;
+mod problem;
 pub mod request;
 mod rules;
 pub mod settings;
+mod state;
 
 pub use limits::{Asked, check, hyperparameter_sizes};
 

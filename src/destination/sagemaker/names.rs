@@ -35,6 +35,16 @@ pub fn job_name(project: &str, content_hash: &str, attempt: u32, role: &str) -> 
     format!("{start}-{end}")
 }
 
+/// The name of the next attempt at the same content, of a name that [`job_name`] made.
+#[must_use]
+pub fn next_attempt(name: &str) -> Option<String> {
+    let (rest, role) = name.rsplit_once('-')?;
+    let (rest, attempt) = rest.rsplit_once('-')?;
+    let (project, hash) = rest.rsplit_once('-')?;
+    let attempt: u32 = attempt.parse().ok()?;
+    Some(job_name(project, hash, attempt.checked_add(1)?, role))
+}
+
 /// What the checkpoints of a content are kept under, whichever attempt made them.
 #[must_use]
 pub fn checkpoints(project: &str, content_hash: &str) -> String {
@@ -193,6 +203,9 @@ mod tests {
         let name = |project: &str, attempt| job_name(project, HASH, attempt, "validate");
         assert_eq!(name("churn", 3), "churn-0123456789-3-validate");
         assert_eq!(name(&"x".repeat(40), 123_456).len(), 63);
+        let next = |attempt| next_attempt(&name(&"x".repeat(60), attempt));
+        assert_eq!(next(1), Some(name(&"x".repeat(60), 2)));
+        assert_eq!(next(9), Some(name(&"x".repeat(60), 10)));
         assert_eq!(name("...", 1), "job-0123456789-1-validate");
         assert_eq!(tag_value("feature/#12 (é)\n"), "feature/_12 _é__");
     }

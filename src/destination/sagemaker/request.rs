@@ -33,6 +33,8 @@ pub struct Request {
     /// Instance types to ask for in turn, each with a new attempt, when there is no capacity:
     /// where SageMaker itself does not choose from a list.
     pub alternatives: Vec<String>,
+    /// Whether a finished job of the same content is taken, and none launched.
+    pub takes_finished: bool,
     /// The request; only the image's digest is missing.
     pub create_training_job: Value,
 }
@@ -94,6 +96,8 @@ pub struct JobSettings<'a> {
     pub checkpoints: &'a str,
     /// Tags, all of them.
     pub tags: IndexMap<String, String>,
+    /// Whether a finished job of the same content is enough.
+    pub takes_finished: bool,
 }
 
 impl Request {
@@ -167,6 +171,7 @@ impl Request {
             inputs,
             uploads,
             alternatives,
+            takes_finished: job.takes_finished,
             create_training_job: body,
         }
     }
@@ -179,6 +184,51 @@ impl Request {
         body
     }
 }
+
+/// The name of the job that a request asks for.
+pub(super) fn name_of(body: &Value) -> &str {
+    body["TrainingJobName"].as_str().unwrap_or_default()
+}
+
+/// The value of a tag in a request; empty when it is not there.
+pub(super) fn tag_of<'b>(body: &'b Value, key: &str) -> &'b str {
+    let tags = body["Tags"].as_array();
+    let tag = tags.and_then(|tags| tags.iter().find(|tag| tag["Key"] == key));
+    tag.and_then(|tag| tag["Value"].as_str())
+        .unwrap_or_default()
+}
+
+/// How many instances a request asks for.
+pub(super) fn instances_of(body: &Value) -> usize {
+    let resources = &body["ResourceConfig"];
+    let count = |of: &Value| {
+        let count = of["InstanceCount"].as_u64().unwrap_or(0);
+        usize::try_from(count).unwrap_or(usize::MAX)
+    };
+    let list = |key: &str| resources[key].as_array();
+    match (list("InstanceGroups"), list("InstancePreferences")) {
+        (Some(groups), _) => groups.iter().map(count).sum(),
+        (None, Some(choices)) => choices.iter().map(count).max().unwrap_or(0),
+        (None, None) => count(resources),
+    }
+}
+
+/// Puts the address of the model that was trained in place of the planned one: it may be that of
+/// another attempt.
+pub(super) fn set_model(body: &mut Value, model: &str) {
+    let channels = body["InputDataConfig"].as_array_mut();
+    for channel in channels.into_iter().flatten() {
+        if channel["ChannelName"] == MODEL {
+            channel["DataSource"]["S3DataSource"]["S3Uri"] = json!(model);
+        }
+    }
+}
+
+/// The channel of a validation job that has the model.
+pub const MODEL: &str = "model";
+
+/// The folder for data.
+pub const DATA: &str = "data";
 
 /// The folder for results: SageMaker puts `JOB/output/model.tar.gz` below it.
 pub(super) const OUTPUT: &str = "output";

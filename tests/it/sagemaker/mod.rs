@@ -42,15 +42,6 @@ fn body(plan: &Value) -> &Value {
 }
 
 #[test]
-fn nothing_is_launched_yet_and_nothing_written() {
-    let project = project("");
-    let refused = stderr(&project.run(&["train", "--destination", "cloud"], 2));
-    assert!(refused.contains("cannot be launched"), "{refused}");
-    assert!(refused.contains("CreateTrainingJob"), "{refused}");
-    assert!(project.runs().is_empty());
-}
-
-#[test]
 fn the_bare_name_says_what_its_table_must_have() {
     let project = Project::new();
     let refused = stderr(&project.run(&["plan", "--destination", "sagemaker"], 2));

@@ -1,0 +1,242 @@
+//! A job's results, out of S3 and into the record of the run; what it took, and what it cost.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
+use aws_sdk_sagemaker::types::{SecondaryStatus, TrainingInstanceType};
+use flate2::read::GzDecoder;
+use indexmap::IndexMap;
+
+use super::cost;
+use super::job::SagemakerDestination;
+use super::location::Location;
+use crate::aws::s3::Bucket;
+use crate::destination::unpack::{Links, Names, Unpacked};
+use crate::destination::{Artifacts, results};
+use crate::error::{Error, ExitCode, IoContext as _, Result};
+use crate::metrics::Number;
+
+/// An archive may hold so many times its own size, and this much besides.
+const MOST_RATIO: u64 = 200;
+const MOST_FREE: u64 = 1024 * 1024 * 1024;
+
+impl SagemakerDestination {
+    pub(super) async fn bring(&self, answer: &DescribeTrainingJobOutput) -> Result<Artifacts> {
+        let name = answer.training_job_name().unwrap_or_default();
+        let base = self.run.join("work").join(&self.role);
+        let what = || format!("cannot create `{}`", base.display());
+        std::fs::create_dir_all(&base).doing(what)?;
+        let place = answer.output_data_config();
+        let place = place
+            .and_then(|place| place.s3_output_path())
+            .unwrap_or_default();
+        let place = Location::parse(place.trim_end_matches('/')).map_err(|reason| {
+            Error::new(ExitCode::JobFailed, "cannot find the job's results").because(reason)
+        })?;
+        let place = place.join(&format!("{name}/output/"));
+        let bucket = Bucket::new(place.bucket(), &self.config);
+        let there = bucket.list(place.key()).await?;
+        let mut model_at = None;
+        for (file, part, links) in [
+            ("model.tar.gz", "model", Links::Refuse),
+            ("output.tar.gz", "output/data", Links::Keep),
+        ] {
+            let key = format!("{}{file}", place.key());
+            if !there.iter().any(|object| object.key == key) {
+                continue;
+            }
+            let archive = base.join(file);
+            bucket.download(&key, &archive, &mut |_| {}).await?;
+            unpack(archive, base.join(part), part, links).await?;
+            if part == "model" {
+                model_at = Some(bucket.uri(&key));
+            }
+        }
+        let mut artifacts = results::artifacts(&base, &self.run).await?;
+        artifacts.model_at = model_at;
+        artifacts.last_metrics = last_metrics(answer);
+        artifacts.facts = self.facts(name, answer);
+        Ok(artifacts)
+    }
+
+    /// What the report says of the job.
+    fn facts(&self, name: &str, answer: &DescribeTrainingJobOutput) -> IndexMap<String, String> {
+        let role = &self.role;
+        let mut facts = IndexMap::from([(format!("{role} job"), name.to_owned())]);
+        let steps = answer.secondary_status_transitions().iter();
+        let steps = steps.filter_map(|step| {
+            let (begun, ended) = (step.start_time()?, step.end_time()?);
+            let seconds = ended.as_secs_f64() - begun.as_secs_f64();
+            let status = step.status().map_or("", SecondaryStatus::as_str);
+            (seconds >= 1.0).then(|| format!("{status} {seconds:.0} s"))
+        });
+        let steps: Vec<String> = steps.collect();
+        if !steps.is_empty() {
+            facts.insert(format!("{role} steps"), steps.join(", "));
+        }
+        let Some(seconds) = answer.billable_time_in_seconds() else {
+            return facts;
+        };
+        let instances = instances(answer);
+        let words = instances
+            .iter()
+            .map(|(kind, count)| format!("{count} × {kind}"));
+        let words: Vec<String> = words.collect();
+        let mut billed = format!("{seconds} s × {}", words.join(" + "));
+        let trained = answer.training_time_in_seconds().unwrap_or_default();
+        if trained > seconds {
+            let saved = (1.0 - f64::from(seconds) / f64::from(trained)) * 100.0;
+            billed += &format!(" (spot: {saved:.0}% saved)");
+        }
+        facts.insert(format!("{role} billed"), billed);
+        if let Some(cost) = cost::of(&self.plan, &instances, seconds) {
+            facts.insert(format!("{role} cost"), cost);
+        }
+        facts
+    }
+}
+
+/// The instances that the job really had: types and numbers.
+fn instances(answer: &DescribeTrainingJobOutput) -> Vec<(String, u32)> {
+    let Some(resources) = answer.resource_config() else {
+        return Vec::new();
+    };
+    let one = |kind: Option<&TrainingInstanceType>, count: Option<i32>| {
+        let count = u32::try_from(count.unwrap_or(1)).ok()?;
+        Some((kind?.as_str().to_owned(), count))
+    };
+    let groups = resources.instance_groups().iter();
+    let groups: Vec<_> = groups
+        .filter_map(|group| one(group.instance_type(), group.instance_count()))
+        .collect();
+    if !groups.is_empty() {
+        return groups;
+    }
+    let chosen = one(
+        resources.selected_instance_type(),
+        resources.selected_instance_count(),
+    );
+    let plain = || one(resources.instance_type(), resources.instance_count());
+    chosen.or_else(plain).into_iter().collect()
+}
+
+/// The last value of each metric as SageMaker read it from the log, in 32 bits.
+fn last_metrics(answer: &DescribeTrainingJobOutput) -> Vec<(String, Number)> {
+    let metrics = answer.final_metric_data_list().iter();
+    metrics
+        .filter_map(|metric| {
+            let value = Number::parse(&metric.value()?.to_string())?;
+            Some((metric.metric_name()?.to_owned(), value))
+        })
+        .collect()
+}
+
+/// Unpacks an archive to a folder, and removes it.
+async fn unpack(archive: PathBuf, to: PathBuf, part: &'static str, links: Links) -> Result<()> {
+    let what = || format!("cannot unpack `{part}`");
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let mut unpacked = Unpacked::new(&to, links, Names::Bare)?;
+        let reading = || format!("cannot read `{}`", archive.display());
+        let file = File::open(&archive).doing(reading)?;
+        let size = file.metadata().doing(reading)?.len();
+        let most = size.saturating_mul(MOST_RATIO).saturating_add(MOST_FREE);
+        let mut reader = Bounded {
+            inner: GzDecoder::new(io::BufReader::new(file)),
+            left: most,
+        };
+        unpacked.unpack(&mut reader)?;
+        // The checksum comes at the end, behind the archive.
+        io::copy(&mut reader, &mut io::sink()).map_err(|error| {
+            Error::new(ExitCode::JobFailed, "cannot read what the job left behind").because(error)
+        })?;
+        std::fs::remove_file(&archive).doing(reading)?;
+        unpacked.finish()
+    });
+    let left_out = unpacking.await.doing(what)??;
+    let folder = part.split_once('/');
+    let (part, below) = folder.unwrap_or((part, ""));
+    let left_out = left_out.iter().map(|name| Path::new(below).join(name));
+    results::say_left_out(part, &left_out.collect())
+}
+
+/// A reader that refuses to go on for ever.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            io::Error::other("the archive is out of all proportion: it would fill the disk")
+        })?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    async fn unpacked(bytes: &[u8]) -> Result<()> {
+        let place = tempfile::tempdir().unwrap();
+        let archive = place.path().join("a.tar.gz");
+        std::fs::write(&archive, bytes).unwrap();
+        let done = unpack(
+            archive.clone(),
+            place.path().join("to"),
+            "model",
+            Links::Refuse,
+        )
+        .await;
+        assert_eq!(archive.exists(), done.is_err());
+        done
+    }
+
+    fn archive(length: u64) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(length);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, "zeros", io::repeat(0).take(length))
+            .unwrap();
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_archive_comes_whole_or_not_at_all() {
+        let whole = archive(100_000);
+        unpacked(&whole).await.unwrap();
+        let mut spoilt = whole.clone();
+        *spoilt.last_mut().unwrap() ^= 1;
+        for bytes in [
+            &whole[..whole.len() - 4],
+            &whole[..whole.len() / 2],
+            &spoilt,
+        ] {
+            let error = unpacked(bytes).await.unwrap_err();
+            assert_eq!(error.exit_code(), ExitCode::JobFailed, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&[0; 100_000]).unwrap();
+        let bytes = encoder.finish().unwrap();
+        let mut reader = Bounded {
+            inner: GzDecoder::new(&*bytes),
+            left: 50_000,
+        };
+        let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("proportion"), "{error}");
+    }
+}

@@ -1,0 +1,226 @@
+//! A job's way into SageMaker. `CreateTrainingJob` has no token that would make it safe to
+//! repeat; the job's name is that token. What exists by that name is held against what is wanted,
+//! and followed when it is the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::SdkBody;
+use aws_sdk_sagemaker::error::SdkError;
+use aws_sdk_sagemaker::operation::create_training_job::CreateTrainingJobError;
+use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
+use aws_sdk_sagemaker::types::TrainingJobStatus as Status;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::job::SagemakerDestination;
+use super::logs::LogReader;
+use super::names::{self, TAG_PREFIX};
+use super::request::Request;
+use super::{problem, request};
+use crate::error::{Error, ExitCode, Result};
+use crate::report::text;
+
+/// How often the next attempt's name is tried.
+const MOST_ATTEMPTS: u32 = 100;
+
+/// How long somebody who stops a job waits for the answer to its launch.
+const ANSWERING: Duration = Duration::from_secs(3);
+
+/// A request that is under way: it goes on when nobody waits for it any more.
+#[derive(Debug)]
+pub(super) struct Creating(watch::Receiver<bool>);
+
+impl Creating {
+    /// Until there is an answer, but not for ever.
+    pub(super) async fn wait(mut self) {
+        let answered = self.0.wait_for(|is_answered| *is_answered);
+        // NOTE: without an answer the job is stopped all the same, if it is there.
+        let _ = tokio::time::timeout(ANSWERING, answered).await;
+    }
+}
+
+/// What became of a name that exists.
+enum Found {
+    /// The job that is wanted.
+    Same(Box<DescribeTrainingJobOutput>),
+    /// An earlier attempt that is of no use, and why.
+    Earlier(&'static str),
+    /// Nothing, when it was looked at.
+    Nothing,
+}
+
+impl SagemakerDestination {
+    /// Launches the job, or finds it.
+    pub(super) async fn start(&mut self, request: &Request) -> Result<()> {
+        let mut body = request.body(&self.image);
+        if let Some(model) = &self.model {
+            request::set_model(&mut body, model);
+        }
+        let mut kinds = request.alternatives.iter();
+        for _ in 0..MOST_ATTEMPTS {
+            let name = request::name_of(&body).to_owned();
+            self.name = Some(name.clone());
+            let cause = match self.create(&body).await? {
+                Ok(()) => {
+                    self.talk.say(&format!("job {name} is launched"));
+                    return self.follow(&name, &body);
+                }
+                Err(cause) => cause,
+            };
+            if problem::is_code(&cause, "ResourceLimitExceeded") {
+                let Some(kind) = kinds.next() else {
+                    return Err(self.refused(&name, &cause));
+                };
+                self.talk.say(&format!(
+                    "{}; {kind} is tried",
+                    text::line(&problem::message(&cause), 300)
+                ));
+                body["ResourceConfig"]["InstanceType"] = json!(kind);
+                continue;
+            }
+            // Whoever gets no answer does not know what became of the job.
+            let is_unknown = cause.as_service_error().is_none() || problem::is_aws_own(&cause);
+            if !is_unknown && !problem::is_code(&cause, "ResourceInUse") {
+                return Err(self.refused(&name, &cause));
+            }
+            match self.existing(&name, &body, request.takes_finished).await? {
+                Found::Same(answer) => {
+                    let status = answer.training_job_status().map_or("", Status::as_str);
+                    self.talk.say(&format!(
+                        "job {name} is there already ({status}): it is taken"
+                    ));
+                    return self.follow(&name, &body);
+                }
+                Found::Earlier(why) => {
+                    self.talk.detail(&format!("job {name} {why}"));
+                    let next = names::next_attempt(&name);
+                    body["TrainingJobName"] = json!(next);
+                }
+                Found::Nothing if is_unknown => return Err(self.refused(&name, &cause)),
+                // It was deleted in this moment: its name is free again.
+                Found::Nothing => {}
+            }
+        }
+        let message = format!("there were {MOST_ATTEMPTS} attempts at this job");
+        Err(Error::new(ExitCode::JobFailed, message).hint(
+            "find out why they failed: `aws sagemaker list-training-jobs --name-contains PROJECT`",
+        ))
+    }
+
+    fn follow(&mut self, name: &str, body: &Value) -> Result<()> {
+        let out = self.log.appended()?;
+        let hosts = request::instances_of(body);
+        self.reader = Some(LogReader::new(&self.config, name, hosts, out));
+        Ok(())
+    }
+
+    /// Sends the request as the plan has it; the SDK signs it, and reads the answer.
+    async fn create(
+        &mut self,
+        body: &Value,
+    ) -> Result<Result<(), SdkError<CreateTrainingJobError>>> {
+        let bytes = Arc::new(body.to_string());
+        let call = self.sdk.create_training_job().customize();
+        let call = call.mutate_request(move |request| {
+            let length = bytes.len().to_string();
+            request.headers_mut().insert("content-length", length);
+            *request.body_mut() = SdkBody::from(bytes.as_str());
+        });
+        let (answered, receiver) = watch::channel(false);
+        self.creating = Some(Creating(receiver));
+        let sending = tokio::spawn(async move {
+            let answer = call.send().await;
+            answered.send_replace(true);
+            answer
+        });
+        let answer = sending.await.map_err(|error| {
+            Error::new(ExitCode::Internal, "cannot launch the job").because(error)
+        })?;
+        self.creating = None;
+        Ok(answer.map(drop))
+    }
+
+    /// The job that has the name, held against the one that is wanted.
+    async fn existing(&self, name: &str, body: &Value, takes_finished: bool) -> Result<Found> {
+        let call = self.sdk.describe_training_job().training_job_name(name);
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(cause) if problem::is_absent(&cause) => return Ok(Found::Nothing),
+            Err(cause) => {
+                let what = format!("ask about the job `{name}`");
+                let action = "sagemaker:DescribeTrainingJob";
+                return Err(self.failed(&what, action, name, ExitCode::JobFailed, &cause));
+            }
+        };
+        let arn = answer.training_job_arn().unwrap_or_default();
+        let tags = self.sdk.list_tags().resource_arn(arn);
+        let tags = tags.into_paginator().items().send().try_collect().await;
+        let tags = tags.map_err(|cause| {
+            let what = format!("read the tags of the job `{name}`");
+            self.failed(
+                &what,
+                "sagemaker:ListTags",
+                name,
+                ExitCode::JobFailed,
+                &cause,
+            )
+        })?;
+        for key in ["content", "role"].map(|key| format!("{TAG_PREFIX}{key}")) {
+            let found = tags.iter().find(|tag| tag.key() == Some(&key));
+            let found = found.and_then(|tag| tag.value()).unwrap_or_default();
+            let wanted = request::tag_of(body, &key);
+            if found != wanted {
+                return Err(another(name, &key, found, wanted));
+            }
+        }
+        Ok(match answer.training_job_status() {
+            Some(Status::Failed) => Found::Earlier("has failed"),
+            Some(Status::Stopped | Status::Stopping) => Found::Earlier("was stopped"),
+            Some(Status::Deleting) => Found::Earlier("is being deleted"),
+            Some(Status::Completed) if !takes_finished => Found::Earlier("is not to be taken"),
+            _ if !self.has_same_inputs(&answer, body) => {
+                Found::Earlier("has another image or another model")
+            }
+            _ => Found::Same(Box::new(answer)),
+        })
+    }
+
+    /// Image and model are made by steps before, perhaps anew.
+    fn has_same_inputs(&self, answer: &DescribeTrainingJobOutput, body: &Value) -> bool {
+        let image = answer
+            .algorithm_specification()
+            .and_then(|spec| spec.training_image());
+        let channels = answer.input_data_config().iter();
+        let mut models = channels.filter(|channel| channel.channel_name() == Some(request::MODEL));
+        let model = models.find_map(|channel| channel.data_source()?.s3_data_source()?.s3_uri());
+        image == body["AlgorithmSpecification"]["TrainingImage"].as_str()
+            && (self.model.is_none() || model == self.model.as_deref())
+    }
+
+    fn refused(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {
+        let what = format!("launch the job `{name}`");
+        let action = "sagemaker:CreateTrainingJob";
+        if problem::is_code(cause, "ResourceLimitExceeded") {
+            let message = format!("cannot {what}: a quota is exhausted");
+            return Error::new(ExitCode::NoCapacity, message)
+                .because(text::line(&problem::message(cause), 500))
+                .hint("wait for other jobs, take another `instance_type`, or ask for more in Service Quotas");
+        }
+        self.failed(&what, action, name, ExitCode::JobFailed, cause)
+    }
+}
+
+fn another(name: &str, key: &str, found: &str, wanted: &str) -> Error {
+    let message = format!("there is another job called `{name}`");
+    let cause = match found {
+        "" => format!("it has no tag `{key}`: mlaction did not make it"),
+        found => format!(
+            "its tag `{key}` is `{}`, not `{wanted}`",
+            text::line(found, 80)
+        ),
+    };
+    Error::new(ExitCode::Config, message)
+        .because(cause)
+        .hint("give the project another name in `[project]`, or delete that job")
+}

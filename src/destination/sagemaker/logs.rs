@@ -1,0 +1,200 @@
+//! A job's log in Amazon CloudWatch Logs, read as it grows: nothing lost, nothing twice.
+//!
+//! Each host writes a stream, and another one after every restart. What a stream has is read page
+//! by page; the token of a page is kept only when the page is written down.
+
+use std::fs::File;
+use std::io::Write as _;
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudwatchlogs::Client as Sdk;
+use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudwatchlogs::types::OutputLogEvent;
+
+use crate::aws::errors::Doing;
+use crate::error::ExitCode;
+use crate::talk::always;
+
+/// Where all training jobs of an account write. <https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html>
+const GROUP: &str = "/aws/sagemaker/TrainingJobs";
+
+/// Streams of a large cluster are looked for anew in one of so many rounds, once all are there.
+const LOOKS: u32 = 3;
+
+/// Reads the log of one job.
+#[derive(Debug)]
+pub(super) struct LogReader {
+    sdk: Sdk,
+    region: String,
+    job: String,
+    hosts: usize,
+    out: File,
+    streams: Vec<Stream>,
+    rounds: u32,
+    /// After the job's end everything was read, or cannot be read.
+    is_complete: bool,
+}
+
+#[derive(Debug)]
+struct Stream {
+    name: String,
+    token: Option<String>,
+}
+
+impl LogReader {
+    /// Writes the log of a job with so many hosts to a file.
+    pub(super) fn new(config: &SdkConfig, job: &str, hosts: usize, out: File) -> Self {
+        let region = config.region().map(|region| region.as_ref().to_owned());
+        Self {
+            sdk: Sdk::new(config),
+            region: region.unwrap_or_default(),
+            job: job.to_owned(),
+            hosts,
+            out,
+            streams: Vec::new(),
+            rounds: 0,
+            is_complete: false,
+        }
+    }
+
+    /// Whether there may be something to read.
+    pub(super) fn is_due(&self) -> bool {
+        !self.is_complete
+    }
+
+    /// Reads what is there, and gives the reader back for the next time.
+    pub(super) async fn read(mut self, has_ended: bool) -> (Self, Result<(), String>) {
+        let read = self.round(has_ended).await;
+        self.rounds = self.rounds.saturating_add(1);
+        self.is_complete |= has_ended && read.is_ok();
+        (self, read)
+    }
+
+    async fn round(&mut self, has_ended: bool) -> Result<(), String> {
+        let has_all = self.streams.len() >= self.hosts;
+        if has_ended || !has_all || self.rounds.is_multiple_of(LOOKS) {
+            self.discover().await?;
+        }
+        for index in 0..self.streams.len() {
+            while !self.is_complete && self.page(index).await? {}
+        }
+        Ok(())
+    }
+
+    /// Adds the streams that are new. Those of a host come in the order in which they were begun.
+    async fn discover(&mut self) -> Result<(), String> {
+        let mut token = None;
+        loop {
+            let call = self.sdk.describe_log_streams().log_group_name(GROUP);
+            let call = call.log_stream_name_prefix(format!("{}/", self.job));
+            let answer = match call.set_next_token(token).send().await {
+                Ok(answer) => answer,
+                Err(cause) => return self.excuse("logs:DescribeLogStreams", &cause),
+            };
+            for stream in answer.log_streams() {
+                let Some(name) = stream.log_stream_name() else {
+                    continue;
+                };
+                if !self.streams.iter().any(|known| known.name == name) {
+                    self.streams.push(Stream {
+                        name: name.to_owned(),
+                        token: None,
+                    });
+                }
+            }
+            token = answer.next_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the next page of a stream down; false when it was the last one for now.
+    async fn page(&mut self, index: usize) -> Result<bool, String> {
+        let stream = &self.streams[index];
+        let call = self.sdk.get_log_events().log_group_name(GROUP);
+        let call = call.log_stream_name(&stream.name).start_from_head(true);
+        let answer = match call.set_next_token(stream.token.clone()).send().await {
+            Ok(answer) => answer,
+            Err(cause) => return self.excuse("logs:GetLogEvents", &cause).map(|()| false),
+        };
+        // Several hosts write into one file: each line says whose it is.
+        let host = (self.hosts > 1).then(|| host_of(&stream.name, &self.job));
+        let text = written(answer.events(), host);
+        self.out
+            .write_all(text.as_bytes())
+            .map_err(|error| format!("cannot write the job's log: {error}"))?;
+        let next = answer.next_forward_token().map(str::to_owned);
+        // Pages may be empty; the end gives its own token again.
+        let goes_on = next.is_some() && next != self.streams[index].token;
+        self.streams[index].token = next;
+        Ok(goes_on)
+    }
+
+    /// What cannot be read now is read later. A log that may not be read at all stops no job.
+    fn excuse<E>(&mut self, action: &str, cause: &SdkError<E>) -> Result<(), String>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let code = cause.as_service_error().and_then(|error| error.code());
+        if code == Some("ResourceNotFoundException") {
+            // The first job of an account makes the group, and a host its stream when it writes.
+            return Ok(());
+        }
+        let doing = Doing {
+            what: "read the job's log",
+            action,
+            resource: &format!("log-group:{GROUP}:*"),
+            region: &self.region,
+            code: ExitCode::JobFailed,
+        };
+        let error = doing.error(cause);
+        if code.is_some_and(|code| code.starts_with("AccessDenied")) {
+            self.is_complete = true;
+            always(&format!("warning: {}", error.render()));
+            return Ok(());
+        }
+        Err(error.to_string())
+    }
+}
+
+/// Lines as the log file has them.
+fn written(events: &[OutputLogEvent], host: Option<&str>) -> String {
+    let mut text = String::new();
+    for event in events {
+        if let Some(host) = host {
+            text.push_str(host);
+            text.push_str(" | ");
+        }
+        text.push_str(event.message().unwrap_or_default());
+        text.push('\n');
+    }
+    text
+}
+
+/// `algo-1` of `JOB/algo-1-1700000000`.
+fn host_of<'s>(stream: &'s str, job: &str) -> &'s str {
+    let name = stream.strip_prefix(job).unwrap_or(stream);
+    let name = name.trim_start_matches('/');
+    let number = |end: &str| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());
+    match name.rsplit_once('-') {
+        Some((host, end)) if host.contains('-') && number(end) => host,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_says_whose_it_is() {
+        assert_eq!(host_of("job-1/algo-2-1700000000", "job-1"), "algo-2");
+        assert_eq!(host_of("job-1/algo-2", "job-1"), "algo-2");
+        let event = |text: &str| OutputLogEvent::builder().message(text).build();
+        assert_eq!(
+            written(&[event("a"), event("b\rc")], Some("algo-1")),
+            "algo-1 | a\nalgo-1 | b\rc\n"
+        );
+    }
+}
