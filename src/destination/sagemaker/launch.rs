@@ -27,6 +27,14 @@ const MOST_ATTEMPTS: u32 = 100;
 /// How long somebody who stops a job waits for the answer to its launch.
 const ANSWERING: Duration = Duration::from_secs(3);
 
+/// Before a question is asked again that decides whether there is a job.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
 /// A request that is under way: it goes on when nobody waits for it any more.
 #[derive(Debug)]
 pub(super) struct Creating(watch::Receiver<bool>);
@@ -143,15 +151,8 @@ impl SagemakerDestination {
 
     /// The job that has the name, held against the one that is wanted.
     async fn existing(&self, name: &str, body: &Value, takes_finished: bool) -> Result<Found> {
-        let call = self.sdk.describe_training_job().training_job_name(name);
-        let answer = match call.send().await {
-            Ok(answer) => answer,
-            Err(cause) if problem::is_absent(&cause) => return Ok(Found::Nothing),
-            Err(cause) => {
-                let what = format!("ask about the job `{name}`");
-                let action = "sagemaker:DescribeTrainingJob";
-                return Err(self.failed(&what, action, name, ExitCode::JobFailed, &cause));
-            }
+        let Some(answer) = self.asked_for(name).await? else {
+            return Ok(Found::Nothing);
         };
         let arn = answer.training_job_arn().unwrap_or_default();
         let tags = self.sdk.list_tags().resource_arn(arn);
@@ -184,6 +185,32 @@ impl SagemakerDestination {
             }
             _ => Found::Same(Box::new(answer)),
         })
+    }
+
+    /// What there is by a name. The SDK repeats no question whose answer came damaged.
+    async fn asked_for(&self, name: &str) -> Result<Option<DescribeTrainingJobOutput>> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let call = self.sdk.describe_training_job().training_job_name(name);
+            let cause = match call.send().await {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(cause) if problem::is_absent(&cause) => return Ok(None),
+                Err(cause) => cause,
+            };
+            match pauses.next() {
+                Some(pause) if !problem::is_lasting(&cause) => tokio::time::sleep(*pause).await,
+                _ => {
+                    let what = format!("ask about the job `{name}`");
+                    let action = "sagemaker:DescribeTrainingJob";
+                    let code = ExitCode::JobFailed;
+                    let error = self.failed(&what, action, name, code, &cause);
+                    let region = self.region();
+                    return Err(error.hint(format!(
+                        "the job may run: `aws sagemaker describe-training-job --region {region} --training-job-name {name}`; the same command takes it up"
+                    )));
+                }
+            }
+        }
     }
 
     /// Image and model are made by steps before, perhaps anew.

@@ -9,4 +9,5 @@ mod images;
 mod killed;
 mod registry;
 mod s3;
+mod sagemaker;
 mod support;

@@ -5,6 +5,7 @@ pub(crate) mod front;
 pub(crate) mod images;
 pub(crate) mod ministack;
 pub(crate) mod registry;
+pub(crate) mod stand_in;
 pub(crate) mod step;
 
 use std::path::PathBuf;

@@ -1,0 +1,336 @@
+//! Training on SageMaker by the binary as a user types it, against the stand-in that really runs
+//! the jobs.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::containers::engines;
+use super::support::stand_in::{BUCKET, StandIn, once};
+use super::support::tool;
+use crate::project::{Project, stderr, stdout};
+
+const CONFIG: &str = r#"[project]
+name = "NAME"
+destination = "cloud"
+
+[image]
+context = "image"
+dockerfile = "image/Dockerfile"
+
+[registry]
+kind = "ecr"
+region = "us-east-1"
+
+[data.train]
+path = "data/train"
+[data.held_out]
+path = "data/held_out"
+
+[training]
+entry_point = "model/train.py"
+channels = ["train"]
+container_entrypoint = ["/busybox", "sh", "/train.sh"]
+max_runtime = "10m"
+
+[validation]
+entry_point = "model/validate.py"
+channels = ["held_out"]
+container_entrypoint = ["/busybox", "sh", "/validate.sh"]
+
+[[metrics.definitions]]
+name = "loss"
+regex = "loss=([0-9.]+)"
+
+[gates.accuracy]
+min = 0.5
+
+[destinations.cloud]
+kind = "sagemaker"
+region = "us-east-1"
+role = "arn:aws:iam::123456789012:role/training"
+s3 = "s3://BUCKET/ml"
+instance_type = "ml.m5.xlarge"
+poll = "1s"
+price_per_hour = 3600
+price_source = "a test"
+"#;
+
+const TRAIN: &str = r#"
+/busybox echo "epoch=1 loss=0.5"
+/busybox cat /opt/ml/input/data/train/rows.csv > /opt/ml/model/model.txt
+/busybox echo "epoch=2 loss=0.25"
+"#;
+
+const VALIDATE: &str = r#"
+/busybox tar -xzf /opt/ml/input/data/model/model.tar.gz -C /opt/ml/output/data
+/busybox test -s /opt/ml/input/data/held_out/rows.csv || exit 1
+/busybox echo "{\"accuracy\": $(/busybox cat /opt/ml/output/data/model.txt)}" > /opt/ml/output/data/metrics.json
+"#;
+
+/// A project whose jobs go to a stand-in.
+struct Site {
+    project: Project,
+    name: String,
+    engine: String,
+    aws: StandIn,
+}
+
+impl Site {
+    #[track_caller]
+    fn new(train: &str) -> Self {
+        let project = Project::new();
+        let unique = project.path().file_name().unwrap().to_str().unwrap();
+        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
+        let name = format!("cloud-{}", unique.to_lowercase());
+        let config = CONFIG.replace("NAME", &name).replace("BUCKET", BUCKET);
+        project.write("mlaction.toml", &config);
+        let files = "COPY busybox train.sh validate.sh /\n";
+        project.write("image/Dockerfile", &format!("FROM scratch\n{files}"));
+        project.write("image/train.sh", train);
+        project.write("image/validate.sh", VALIDATE);
+        std::fs::copy(tool("busybox"), project.path().join("image/busybox")).unwrap();
+        let engine = engines().swap_remove(0);
+        Self {
+            aws: StandIn::start(&engine),
+            project,
+            name,
+            engine,
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.project.command(arguments);
+        command
+            .envs(self.aws.environment())
+            .env("DOCKER_HOST", &self.engine);
+        command
+    }
+
+    /// Trains, and gives the report.
+    #[track_caller]
+    fn train(&self, code: i32) -> Value {
+        let output = self.command(&["train", "--json"]).output().unwrap();
+        let (out, err) = (stdout(&output), stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{out}{err}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// Trains, and leaves the command when the job's program runs.
+    #[track_caller]
+    fn training(&self) -> Child {
+        let mut command = self.command(&["train"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        self.aws.until_training();
+        child
+    }
+
+    /// What another machine would know: nothing.
+    fn forget(&self) {
+        std::fs::remove_dir_all(self.project.path().join(".mlaction")).unwrap();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let filter = format!("reference=*/{}", self.name);
+        let docker = |arguments: &[&str]| {
+            let mut command = Command::new("docker");
+            let output = command
+                .args(["--host", &self.engine])
+                .args(arguments)
+                .output();
+            stdout(&output.unwrap())
+        };
+        for image in docker(&["images", "--quiet", "--filter", &filter]).split_whitespace() {
+            docker(&["rmi", "--force", image]);
+        }
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let process = i32::try_from(child.id()).unwrap();
+    kill_process(Pid::from_raw(process).unwrap(), signal).unwrap();
+}
+
+#[test]
+fn a_run_is_reported_and_the_same_content_is_never_launched_again() {
+    let site = Site::new(TRAIN);
+    let plan = site.project.run(&["plan", "--json"], 0);
+    let plan: Value = serde_json::from_str(&stdout(&plan)).unwrap();
+    let report = site.train(0);
+    assert_eq!(report["status"], "passed", "{report}");
+    assert_eq!(report["metrics"][0]["value"].to_string(), "0.97");
+    assert_eq!(report["curves"]["loss"]["count"], 2, "{}", report["curves"]);
+    let facts = &report["lineage"]["environment"];
+    let name = facts["train job"].as_str().unwrap();
+    assert!(name.ends_with("-1-train"), "{facts}");
+    let billed = facts["train billed"].as_str().unwrap();
+    let seconds = billed.strip_suffix(" s × 1 × ml.m5.xlarge").unwrap();
+    let cost = facts["train cost"].as_str().unwrap();
+    assert_eq!(cost, format!("{seconds}.0000 (a test)"));
+    assert!(stdout(&site.project.run(&["logs"], 0)).contains("epoch=2 loss=0.25\n"));
+
+    // What the plan showed is what was sent.
+    let [job] = &site.aws.jobs()[..] else {
+        panic!("one job is wanted: {:?}", site.aws.jobs());
+    };
+    let mut planned = plan["training"]["request"]["create_training_job"].clone();
+    planned["AlgorithmSpecification"]["TrainingImage"] = facts["image"].clone();
+    assert_eq!(job["request"], planned);
+
+    let sent = site.aws.asked("PutObject");
+    assert_eq!(site.train(0)["run"], report["run"]);
+    assert_eq!(site.aws.asked("CreateTrainingJob"), 1);
+    // Another machine finds the finished job, and judges what it left.
+    site.forget();
+    let found = site.train(0);
+    assert_eq!(found["metrics"], report["metrics"]);
+    assert_eq!(found["lineage"]["environment"]["train job"], name);
+    assert_eq!(site.aws.jobs().len(), 1);
+    assert_eq!(site.aws.asked("PutObject"), sent);
+}
+
+#[test]
+fn validation_as_a_job_gets_the_model_of_the_job_that_trained() {
+    let site = Site::new(TRAIN);
+    let place = "[destinations.cloud]\n";
+    site.project.replace(
+        "mlaction.toml",
+        place,
+        &format!("{place}validate_on = \"job\"\n"),
+    );
+    let report = site.train(0);
+    assert_eq!(report["metrics"][0]["value"].to_string(), "0.97");
+    assert_eq!(site.aws.jobs().len(), 2);
+    // Trained anew, it is validated anew.
+    let output = site
+        .command(&["train", "--force", "--json"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let jobs = site.aws.jobs();
+    let names = jobs.iter().map(|job| job["name"].as_str().unwrap());
+    let ends: Vec<&str> = names.map(|name| name.split_at(name.len() - 7).1).collect();
+    assert_eq!(ends, ["1-train", "alidate", "2-train", "alidate"]);
+    let channels = jobs[3]["request"]["InputDataConfig"].as_array().unwrap();
+    let model = channels.last().unwrap()["DataSource"]["S3DataSource"]["S3Uri"].as_str();
+    assert!(
+        model.unwrap().ends_with("-2-train/output/model.tar.gz"),
+        "{model:?}"
+    );
+}
+
+#[test]
+fn an_interrupt_leaves_no_running_job() {
+    let site = Site::new("trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n");
+    let mut child = site.training();
+    let begun = Instant::now();
+    signal(&child, Signal::INT);
+    site.aws.until(|jobs| jobs[0]["status"] != "InProgress");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(site.aws.jobs()[0]["status"], "Stopped");
+}
+
+#[test]
+fn a_killed_run_is_taken_up_by_the_next_one() {
+    // It runs still when the command is gone.
+    let site = Site::new(&format!("/busybox sleep 4; {TRAIN}"));
+    let mut child = site.training();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let report = site.train(0);
+    assert_eq!(report["status"], "passed");
+    assert_eq!(site.aws.jobs().len(), 1);
+    assert_eq!(report["curves"]["loss"]["count"], 2);
+}
+
+#[test]
+fn a_failure_is_told_in_the_programs_words_and_tried_again_under_another_name() {
+    let site = Site::new("/busybox echo 'boom: no rows' > /opt/ml/output/failure; exit 3");
+    let report = site.train(20);
+    assert_eq!(report["status"], "job_failed");
+    let reason = report["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("boom: no rows") && reason.contains("exit code: 3"),
+        "{reason}"
+    );
+    site.forget();
+    site.train(20);
+    let names: Vec<Value> = site
+        .aws
+        .jobs()
+        .iter()
+        .map(|job| job["name"].clone())
+        .collect();
+    assert!(
+        names[0].as_str().unwrap().ends_with("-1-train"),
+        "{names:?}"
+    );
+    assert!(
+        names[1].as_str().unwrap().ends_with("-2-train"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn limits_have_their_own_outcome() {
+    let site = Site::new("exec /busybox sleep 300");
+    site.aws.set("quota", &json!({"ml.m5.xlarge": 0}));
+    let report = site.train(23);
+    assert_eq!(report["status"], "no_capacity");
+    assert!(
+        report["hint"].as_str().unwrap().contains("Service Quotas"),
+        "{report}"
+    );
+    site.aws.set("quota", &json!({"ml.m5.xlarge": null}));
+    site.aws.set("capacity", &json!({"ml.m5.xlarge": 0}));
+    site.aws
+        .set("scale", &json!({"capacity_patience": 0, "grace": 0}));
+    let report = site.train(23);
+    assert!(
+        report["reason"].as_str().unwrap().contains("CapacityError"),
+        "{report}"
+    );
+    site.aws.set("capacity", &json!({"ml.m5.xlarge": null}));
+    site.project.replace("mlaction.toml", "\"10m\"", "\"1s\"");
+    let report = site.train(22);
+    assert_eq!(report["status"], "timed_out");
+    assert!(
+        report["reason"]
+            .as_str()
+            .unwrap()
+            .contains("(1 s) was over"),
+        "{report}"
+    );
+}
+
+#[test]
+fn what_goes_wrong_on_the_way_makes_no_second_job() {
+    let site = Site::new(TRAIN);
+    let faults = [
+        once("reset-after", "CreateTrainingJob"),
+        once("throttle", "DescribeTrainingJob"),
+        once("internal", "DescribeTrainingJob"),
+        once("truncate", "DescribeTrainingJob"),
+        once("reset-before", "GetLogEvents"),
+        once("truncate", "GetLogEvents"),
+        once("throttle", "DescribeLogStreams"),
+        once("internal", "PutObject"),
+        once("cut", "GetObject"),
+    ];
+    site.aws.set("faults", &json!(faults));
+    let report = site.train(0);
+    assert_eq!(report["status"], "passed");
+    assert_eq!(report["curves"]["loss"]["count"], 2, "{report}");
+    assert_eq!(site.aws.jobs().len(), 1);
+    assert_eq!(site.aws.faults(), json!([]));
+}

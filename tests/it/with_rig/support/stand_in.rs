@@ -1,0 +1,141 @@
+//! The stand-in for SageMaker's training jobs, with S3, logs and a registry (`tests/sagemaker`).
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::tool;
+
+/// The bucket that there is.
+pub(crate) const BUCKET: &str = "lake";
+
+/// A running stand-in. Everything of it ends when it is dropped.
+pub(crate) struct StandIn {
+    process: Child,
+    ready: Value,
+}
+
+impl StandIn {
+    /// Starts one whose jobs run in an engine, and waits until it answers.
+    #[track_caller]
+    pub(crate) fn start(engine: &str) -> Self {
+        let mut process = Command::new(tool("sagemaker-stand-in"))
+            .args(["--engine", engine])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap();
+        let stand_in = Self { process, ready };
+        stand_in.ask("PUT", &format!("/{BUCKET}"), "");
+        stand_in
+    }
+
+    /// What points the binary here.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let variables = self.ready["environment"].as_object().unwrap();
+        let pairs = variables.iter();
+        pairs
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect()
+    }
+
+    /// Sets something: `faults`, `scale`, `quota`.
+    #[track_caller]
+    pub(crate) fn set(&self, what: &str, content: &Value) {
+        self.ask("POST", &format!("/_stand-in/{what}"), &content.to_string());
+    }
+
+    /// Faults that have not come up.
+    pub(crate) fn faults(&self) -> Value {
+        let answer = self.ask("GET", "/_stand-in/faults", "");
+        serde_json::from_str::<Value>(&answer).unwrap()["faults"].take()
+    }
+
+    /// The jobs that there are, with their history.
+    #[track_caller]
+    pub(crate) fn jobs(&self) -> Vec<Value> {
+        self.journal()["jobs"].as_array().unwrap().clone()
+    }
+
+    /// How often an operation was asked for.
+    #[track_caller]
+    pub(crate) fn asked(&self, operation: &str) -> usize {
+        let journal = self.journal();
+        let requests = journal["requests"].as_array().unwrap().iter();
+        requests
+            .filter(|request| request["operation"] == operation)
+            .count()
+    }
+
+    /// Waits until the jobs are as they should be.
+    #[track_caller]
+    pub(crate) fn until(&self, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let jobs = self.jobs();
+            if is_so(&jobs) {
+                return jobs;
+            }
+            assert!(Instant::now() < deadline, "{jobs:?}");
+            // NOTE: the journal is the only sign.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until a job's program runs.
+    #[track_caller]
+    pub(crate) fn until_training(&self) {
+        self.until(|jobs| {
+            jobs.iter().any(|job| {
+                let steps = job["transitions"].as_array().unwrap().last();
+                steps.is_some_and(|step| {
+                    let message = step["StatusMessage"].as_str().unwrap_or_default();
+                    message.contains("Training in progress")
+                })
+            })
+        });
+    }
+
+    fn journal(&self) -> Value {
+        serde_json::from_str(&self.ask("GET", "/_stand-in/journal", "")).unwrap()
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        let host = self.ready["endpoint"].as_str().unwrap();
+        let host = host.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).unwrap();
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{answer}");
+        body.to_owned()
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let process = i32::try_from(self.process.id()).unwrap();
+        let _ = kill_process(Pid::from_raw(process).unwrap(), Signal::TERM);
+        let _ = self.process.wait();
+    }
+}
+
+/// A fault that comes once.
+pub(crate) fn once(fault: &str, operation: &str) -> Value {
+    json!({"fault": fault, "operation": operation})
+}
