@@ -1,4 +1,4 @@
-//! A job's log in Amazon CloudWatch Logs, read as it grows: nothing lost, nothing twice.
+//! The log of a job as AWS keeps it, read as it grows: nothing lost, nothing twice.
 //!
 //! Each host writes a stream, and another one after every restart. What a stream has is read page
 //! by page; the token of a page is kept only when the page is written down.

@@ -322,7 +322,7 @@ fn the_plan_for_people_has_place_cost_and_permissions() {
     you: logs:DescribeLogStreams, logs:GetLogEvents on arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs:*
     you: kms:GenerateDataKey, kms:Decrypt on arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab
     you: ecr:GetAuthorizationToken on *
-    you: ecr:DescribeRepositories, ecr:BatchGetImage, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage, ecr:CreateRepository, ecr:PutLifecyclePolicy on arn:aws:ecr:eu-west-1:123456789012:repository/demo
+    you: ecr:DescribeRepositories, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer, ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage, ecr:CreateRepository, ecr:PutLifecyclePolicy on arn:aws:ecr:eu-west-1:123456789012:repository/demo
     role training: s3:GetObject on arn:aws:s3:::my-bucket/ml/data/*, arn:aws:s3:::my-bucket/ml/output/*, arn:aws:s3:::my-bucket/ml/checkpoints/*
     role training: s3:ListBucket on arn:aws:s3:::my-bucket
     role training: s3:PutObject, s3:AbortMultipartUpload on arn:aws:s3:::my-bucket/ml/output/*, arn:aws:s3:::my-bucket/ml/checkpoints/*
