@@ -47,10 +47,9 @@ pub(super) fn docker(arguments: &[&str]) -> Output {
 pub(super) fn project(name: &str) -> Project {
     let project = Project::new();
     project.write("mlaction.toml", &CONFIG.replace("boxes", name));
-    project.write(
-        "image/Dockerfile",
-        "FROM scratch\nCOPY busybox train.sh /\n",
-    );
+    // Tests that take their images away take none of another test's: the label makes another id.
+    let dockerfile = format!("FROM scratch\nLABEL of={name}\nCOPY busybox train.sh /\n");
+    project.write("image/Dockerfile", &dockerfile);
     project.write("image/train.sh", TRAIN);
     std::fs::copy("/bin/busybox", project.path().join("image/busybox")).unwrap();
     project
