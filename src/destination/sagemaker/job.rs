@@ -92,7 +92,7 @@ pub struct SagemakerDestination {
     pub(super) talk: Talk,
     pub(super) log: JobLog,
     /// Its name, once it may be there.
-    pub(super) name: Option<String>,
+    pub(in crate::destination) name: Option<String>,
     pub(super) creating: Option<Creating>,
     describing: Option<JoinHandle<Described>>,
     /// When it was asked about, and how long to wait until the next time.
