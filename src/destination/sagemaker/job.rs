@@ -78,6 +78,9 @@ pub struct Settings<'a> {
     pub talk: Talk,
 }
 
+/// A reader, and how its last round went.
+type Read = (LogReader<File>, Result<(), String>);
+
 type Described = Result<DescribeTrainingJobOutput, SdkError<DescribeTrainingJobError>>;
 
 /// A training job of SageMaker.
@@ -99,7 +102,7 @@ pub struct SagemakerDestination {
     asked: Option<Instant>,
     pace: Duration,
     pub(super) reader: Option<LogReader<File>>,
-    reading: Option<JoinHandle<(LogReader<File>, Result<(), String>)>>,
+    reading: Option<JoinHandle<Read>>,
     /// What SageMaker said last.
     pub(super) last: Option<DescribeTrainingJobOutput>,
     ended: Option<JobState>,

@@ -130,15 +130,13 @@ impl Store {
                 continue;
             };
             // NOTE: what cannot be read is nobody's.
-            match serde_json::from_slice::<Claim>(&content) {
-                Ok(other) if other.until > Timestamp::now() => return Ok(Err(other.by)),
-                _ => {
-                    put = self
-                        .bucket
-                        .put_if_match(&key, claim(by, LEASE)?, &etag)
-                        .await?
-                }
+            if let Ok(other) = serde_json::from_slice::<Claim>(&content)
+                && other.until > Timestamp::now()
+            {
+                return Ok(Err(other.by));
             }
+            let mine = claim(by, LEASE)?;
+            put = self.bucket.put_if_match(&key, mine, &etag).await?;
         }
         Ok(Err("others".to_owned()))
     }

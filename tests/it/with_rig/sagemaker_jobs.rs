@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::sagemaker::{Site, TRAIN, signal};
+use super::support::stand_in::BUCKET;
 use crate::project::{Project, stderr, stdout};
 
 /// Two lines, and then nothing for long.
@@ -252,6 +253,28 @@ fn of_two_who_collect_one_reports() {
         runs.contains("complete") && name.contains(runs.split_once(' ').unwrap().0),
         "{runs}"
     );
+}
+
+#[test]
+fn a_collection_that_was_killed_is_made_good_when_its_claim_is_over() {
+    let site = Site::new(TRAIN);
+    let name = detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    // The claim of one that is gone: written as it was, and over an hour from now.
+    let key = format!(
+        "{BUCKET}/ml/runs/{}/{name}/collecting.json",
+        name.rsplitn(3, '-').nth(2).unwrap()
+    );
+    let claim = |hours: i64| {
+        let until = jiff::Timestamp::now() + jiff::Span::new().hours(hours);
+        json!({"by": "workflow run 70", "until": until.to_string()}).to_string()
+    };
+    site.aws.put(&key, &claim(1));
+    let (_, err) = site.run(&["collect"], 0);
+    assert!(err.contains("is collected by workflow run 70"), "{err}");
+    site.aws.put(&key, &claim(-1));
+    let (out, _) = site.run(&["collect"], 0);
+    assert!(out.contains("passed"), "{out}");
 }
 
 #[test]
