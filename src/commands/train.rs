@@ -8,11 +8,12 @@ use crate::config;
 use crate::context::Context;
 use crate::data::known::Known;
 use crate::error::{Error, ExitCode, Result};
+use crate::github::runner::Runner;
 use crate::plan::{Choices, Plan, text};
 use crate::record;
 use crate::report;
 use crate::run::{self, Reported};
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
 
 pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8> {
     let cli::Train {
@@ -76,7 +77,20 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         "report: {}",
         folder.join(record::REPORT_HTML).display()
     ));
-    Ok(run::exit_code(&plan, report.status).code())
+    let code = run::exit_code(&plan, report.status);
+    if let Some(runner) = Runner::of(&context.env) {
+        runner.report(&report, &folder, code == ExitCode::Ok)?;
+        if code != ExitCode::Ok {
+            let (_, words) = report::text::status(report.status);
+            let reason = report.reason.as_deref().unwrap_or(words);
+            talk::failed(
+                &report.project,
+                reason,
+                &format!("{}: {reason}", report.project),
+            );
+        }
+    }
+    Ok(code.code())
 }
 
 /// Launches the training job, and leaves it.
