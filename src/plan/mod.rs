@@ -17,6 +17,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::aws::settings::AwsPlan;
 use crate::config::raw::{Inconclusive, RawConfig};
 use crate::config::{Config, rules};
 use crate::context::Context;
@@ -27,6 +28,7 @@ use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
+use crate::registry::plan::RegistryPlan;
 use crate::report::DataSource;
 use image::ImagePlan;
 use jobs::{JobSettings, Jobs};
@@ -74,6 +76,8 @@ pub struct Plan {
     pub image: Option<ImagePlan>,
     /// Where the jobs run.
     pub destination: DestinationPlan,
+    /// Who asks AWS, for what is published or run there.
+    pub aws: Option<AwsPlan>,
     /// How metrics are read from log lines.
     pub metrics: Metrics,
     /// Limits by metric name.
@@ -228,6 +232,7 @@ impl Plan {
             project,
             image,
             registry,
+            aws,
             data: channels,
             mut training,
             validation,
@@ -256,6 +261,9 @@ impl Plan {
                 Some(ImagePlan::new(&root, settings, context, known)?)
             }
         };
+        let aws = asks_aws(image.as_ref(), &destination)
+            .then(|| AwsPlan::new(&aws, &context.env))
+            .transpose()?;
         let train = JobSettings::training(&root, training, trained_on, &code)?;
         let validate = validation
             .map(|validation| JobSettings::validation(&root, validation, &code))
@@ -341,6 +349,7 @@ impl Plan {
             permissions: permissions(image.as_ref(), &destination),
             image,
             destination,
+            aws,
             metrics,
             gates,
             baseline: BaselinePlan { path, found },
@@ -350,6 +359,12 @@ impl Plan {
             },
         })
     }
+}
+
+/// Whether anything is published or run on AWS.
+fn asks_aws(image: Option<&ImagePlan>, destination: &DestinationPlan) -> bool {
+    matches!(destination, DestinationPlan::Sagemaker(_))
+        || image.is_some_and(|image| matches!(image.registry, RegistryPlan::Ecr(_)))
 }
 
 /// What must be allowed: to build and publish the image, and to run the jobs.

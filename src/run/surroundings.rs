@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use aws_config::SdkConfig;
 use indexmap::IndexMap;
 
 use super::image::{self, Stage};
 use super::job;
 use super::measured::{Failure, Measured};
 use super::upload;
+use crate::aws::Access;
 use crate::config::duration;
 use crate::context::Context;
 use crate::destination::docker::DockerDestination;
@@ -32,7 +32,7 @@ pub(super) enum Surroundings {
     /// An image that an engine has.
     Docker(Box<Stage>),
     /// An image in Amazon ECR, data in Amazon S3.
-    Sagemaker(Box<Stage>, Box<SdkConfig>),
+    Sagemaker(Box<Stage>, Box<Access>),
 }
 
 impl Surroundings {
@@ -76,10 +76,11 @@ impl Surroundings {
                     Ok(stage) => {
                         measured.phase("image", started.elapsed());
                         started = Instant::now();
-                        let config = crate::aws::config(&sagemaker.settings.region).await;
-                        let sending = upload::all(plan, sagemaker, &config, context, talk);
+                        let region = &sagemaker.settings.region;
+                        let access = Access::new(region, plan.aws.as_ref(), &context.env).await;
+                        let sending = upload::all(plan, sagemaker, &access.config, context, talk);
                         let sent = image::unless_interrupted(sending, interrupts).await;
-                        let made = || Self::Sagemaker(Box::new(stage), Box::new(config));
+                        let made = || Self::Sagemaker(Box::new(stage), Box::new(access));
                         ("data", sent.map(|()| made()))
                     }
                 }
@@ -131,12 +132,12 @@ impl Surroundings {
                 ProcessDestination::new(&job::code_of(record), record.folder(), process),
             )),
             (Self::Docker(stage), DestinationPlan::Docker(settings)) => Ok(docker(stage, settings)),
-            (Self::Sagemaker(stage, config), DestinationPlan::Sagemaker(sagemaker)) => {
+            (Self::Sagemaker(stage, access), DestinationPlan::Sagemaker(sagemaker)) => {
                 match (&job.request, &sagemaker.here) {
                     (Request::Docker(_), Some(here)) => Ok(docker(stage, here)),
                     _ => Ok(Place::Sagemaker(Box::new(SagemakerDestination::new(
                         &Settings {
-                            config,
+                            access,
                             plan: sagemaker,
                             image: &stage.made.image,
                             run: record.folder(),

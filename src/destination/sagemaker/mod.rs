@@ -22,6 +22,7 @@ pub mod request;
 mod rules;
 pub mod settings;
 mod state;
+mod unsigned;
 
 pub use limits::{Asked, check, hyperparameter_sizes};
 
