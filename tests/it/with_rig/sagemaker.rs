@@ -58,7 +58,7 @@ price_per_hour = 3600
 price_source = "a test"
 "#;
 
-const TRAIN: &str = r#"
+pub(super) const TRAIN: &str = r#"
 /busybox echo "epoch=1 loss=0.5"
 /busybox cat /opt/ml/input/data/train/rows.csv > /opt/ml/model/model.txt
 /busybox echo "epoch=2 loss=0.25"
@@ -71,16 +71,16 @@ const VALIDATE: &str = r#"
 "#;
 
 /// A project whose jobs go to a stand-in.
-struct Site {
-    project: Project,
+pub(super) struct Site {
+    pub(super) project: Project,
     name: String,
     engine: String,
-    aws: StandIn,
+    pub(super) aws: StandIn,
 }
 
 impl Site {
     #[track_caller]
-    fn new(train: &str) -> Self {
+    pub(super) fn new(train: &str) -> Self {
         let project = Project::new();
         let unique = project.path().file_name().unwrap().to_str().unwrap();
         let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -103,7 +103,7 @@ impl Site {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.project.command(arguments);
         command
             .envs(self.aws.environment())
@@ -131,7 +131,7 @@ impl Site {
     }
 
     /// What another machine would know: nothing.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         std::fs::remove_dir_all(self.project.path().join(".mlaction")).unwrap();
     }
 }
@@ -153,7 +153,7 @@ impl Drop for Site {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(super) fn signal(child: &Child, signal: Signal) {
     let process = i32::try_from(child.id()).unwrap();
     kill_process(Pid::from_raw(process).unwrap(), signal).unwrap();
 }
