@@ -158,7 +158,7 @@ fn is_role(text: &str) -> bool {
     regex::Regex::new(ROLE).is_ok_and(|pattern| pattern.is_match(text))
 }
 
-/// What CloudTrail shows: whose run it is. `[\w+=,.@-]{2,64}`
+/// What a trail of the account shows: whose run it is. `[\w+=,.@-]{2,64}`
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
 fn session(env: &BTreeMap<String, String>) -> String {
     let get = |name: &str| env.get(name).map_or("", String::as_str);
