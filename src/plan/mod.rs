@@ -31,6 +31,7 @@ use crate::metrics::preset::Preset;
 use crate::registry::plan::RegistryPlan;
 use crate::report::DataSource;
 use image::ImagePlan;
+pub(crate) use jobs::TRAIN;
 use jobs::{JobSettings, Jobs};
 
 /// Version of the plan's JSON form.
@@ -183,6 +184,8 @@ pub struct Choices {
     pub baseline: Option<PathBuf>,
     /// Train again although a finished run has the same content.
     pub force: bool,
+    /// Leave the training job when it is launched.
+    pub detach: bool,
     /// Hyperparameters that replace those of the config.
     pub hyperparameters: Vec<(String, String)>,
 }
@@ -221,6 +224,7 @@ impl Plan {
             destination,
             baseline: baseline_file,
             force,
+            detach,
             hyperparameters: overrides,
         } = choices;
         let mut hyperparameters = hyperparameters;
@@ -320,6 +324,7 @@ impl Plan {
             context,
             known,
             force,
+            detach,
         };
         let training = jobs.training(train, &hyperparameters)?;
         let validation = validate

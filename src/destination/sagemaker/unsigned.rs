@@ -70,7 +70,7 @@ impl Unsigned {
     }
 
     /// What becomes of the job, and how to find it.
-    pub(super) fn error(&self, job: &str, destination: &str, region: &str) -> Error {
+    pub(super) fn error(&self, job: &str, destination: &str) -> Error {
         let message = format!("the job `{job}` runs on, and nobody watches it");
         let error = Error::new(ExitCode::Credentials, message);
         let (error, advice) = match &self.now {
@@ -78,7 +78,7 @@ impl Unsigned {
             None => (error, ""),
         };
         error.hint(format!(
-            "it may cost money. With new credentials, `mlaction train --destination {destination}` goes on with it, and `aws sagemaker stop-training-job --region {region} --training-job-name {job}` stops it. For new ones: {advice}"
+            "it may cost money. With new credentials, `mlaction train --destination {destination}` goes on with it, `mlaction watch {job} --destination {destination}` shows it, and `mlaction stop {job} --destination {destination}` stops it. For new ones: {advice}"
         ))
     }
 }

@@ -73,7 +73,7 @@ const VALIDATE: &str = r#"
 /// A project whose jobs go to a stand-in.
 pub(super) struct Site {
     pub(super) project: Project,
-    name: String,
+    pub(super) name: String,
     engine: String,
     pub(super) aws: StandIn,
 }
@@ -113,7 +113,7 @@ impl Site {
 
     /// Trains, and gives the report.
     #[track_caller]
-    fn train(&self, code: i32) -> Value {
+    pub(super) fn train(&self, code: i32) -> Value {
         let output = self.command(&["train", "--json"]).output().unwrap();
         let (out, err) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{out}{err}");
@@ -122,12 +122,26 @@ impl Site {
 
     /// Trains, and leaves the command when the job's program runs.
     #[track_caller]
-    fn training(&self) -> Child {
+    pub(super) fn training(&self) -> Child {
         let mut command = self.command(&["train"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         self.aws.until_training();
         child
+    }
+
+    /// The same project in another folder.
+    pub(super) fn moved(mut self) -> Self {
+        let elsewhere = Project::empty();
+        let mut copy = Command::new("cp");
+        let copied = copy
+            .args(["--recursive", "--no-target-directory"])
+            .arg(self.project.path())
+            .arg(elsewhere.path())
+            .status();
+        assert!(copied.unwrap().success());
+        self.project = elsewhere;
+        self
     }
 
     /// What another machine would know: nothing.

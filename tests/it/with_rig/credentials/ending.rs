@@ -99,9 +99,8 @@ fn without_new_keys_the_job_is_left_and_the_next_run_takes_it_up() {
         "ExpiredTokenException",
         "it may cost money",
         "`mlaction train --destination cloud` goes on with it",
-        &format!(
-            "`aws sagemaker stop-training-job --region us-east-1 --training-job-name {name}` stops it"
-        ),
+        &format!("`mlaction watch {name} --destination cloud` shows it"),
+        &format!("`mlaction stop {name} --destination cloud` stops it"),
     ] {
         assert!(err.contains(wanted), "{wanted}: {err}");
     }

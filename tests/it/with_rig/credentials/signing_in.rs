@@ -67,6 +67,22 @@ fn the_role_is_taken_on_with_repository_and_run_in_the_sessions_name() {
 }
 
 #[test]
+fn what_a_runner_launched_is_collected_by_whoever_signs_in_otherwise() {
+    let runner = Runner::new(super::super::sagemaker::TRAIN, |_| None);
+    let detach = runner.command(&["train", "--detach"]).output().unwrap();
+    ends(&detach, 0);
+    let sign_ins = runner.sign_ins();
+    let jobs = runner.command(&["jobs"]).output().unwrap();
+    ends(&jobs, 0);
+    assert!(stdout(&jobs).contains(stdout(&detach).trim()), "{jobs:?}");
+    assert_eq!(runner.sign_ins(), sign_ins + 1);
+    runner.site.forget();
+    let collect = runner.site.command(&["collect", "--wait"]).output();
+    ends(&collect.unwrap(), 0);
+    assert_eq!(runner.sign_ins(), sign_ins + 1);
+}
+
+#[test]
 fn what_passes_is_tried_again_with_a_new_token() {
     let calls = AtomicU32::new(0);
     let runner = Runner::new("", move |_| match calls.fetch_add(1, Ordering::Relaxed) {
