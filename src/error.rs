@@ -127,6 +127,13 @@ impl Error {
         self
     }
 
+    /// The same as the reason why something else cannot be done.
+    #[must_use]
+    pub(crate) fn prevents(mut self, what: &str) -> Self {
+        self.message = format!("cannot {what}: {}", self.message);
+        self
+    }
+
     /// The exit code of the process when this error ends it.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {

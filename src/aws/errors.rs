@@ -1,5 +1,6 @@
 //! AWS's errors in words: what is missing, on which side, what to do.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::{Error, ExitCode, chain};
@@ -23,6 +24,9 @@ pub struct Doing<'a> {
     pub code: ExitCode,
 }
 
+/// Words that AWS uses for "this identity is over".
+const EXPIRED: &[&str] = &["ExpiredTokenException", "ExpiredToken", "RequestExpired"];
+
 /// Words that AWS uses for "this is no valid identity".
 const BAD_IDENTITY: &[&str] = &[
     "UnrecognizedClientException",
@@ -39,14 +43,17 @@ impl Doing<'_> {
     pub fn error<E, R>(&self, cause: &SdkError<E, R>) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
+        R: std::fmt::Debug + 'static,
     {
         match cause.as_service_error() {
             Some(error) => {
                 let code = error.code().unwrap_or("an error without a code");
                 self.answered(code, error.message().unwrap_or_default())
             }
-            None => self.unanswered(&chain(cause)),
+            None => match told(cause) {
+                Some(error) => error.clone().prevents(self.what),
+                None => self.unanswered(&chain(cause)),
+            },
         }
     }
 
@@ -65,7 +72,7 @@ impl Doing<'_> {
             "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
                 return self.denied(message).because(cause);
             }
-            "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
+            code if EXPIRED.contains(&code) => {
                 credentials(format!("cannot {what}: the AWS credentials have expired"))
                     .hint("renew them: `aws sso login`, or in CI the step that assumes the role")
             }
@@ -178,6 +185,34 @@ impl Doing<'_> {
         };
         error.because(text::line(cause, QUOTED))
     }
+}
+
+/// Whether a call failed because the credentials are of no use: they have expired, AWS does not
+/// know them, or there are none.
+pub fn is_without_credentials<E, R>(cause: &SdkError<E, R>) -> bool
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let code = cause.as_service_error().map(|error| error.code());
+    match code {
+        Some(code) => {
+            code.is_some_and(|code| EXPIRED.contains(&code) || BAD_IDENTITY.contains(&code))
+        }
+        None => sources(cause).any(|source| source.is::<CredentialsError>()),
+    }
+}
+
+/// Our own words, when signing in is what failed.
+fn told<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e Error> {
+    sources(cause).find_map(|source| source.downcast_ref())
+}
+
+/// An error and what it was caused by, all the way down.
+fn sources<'e>(
+    cause: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(cause), |error| error.source())
 }
 
 /// Whether a request was refused for the time that it was signed with.

@@ -92,8 +92,8 @@ fn with_kept<T>(
         return Ok(None);
     };
     runtime()?.block_on(async {
-        let aws = site.aws().await;
-        work(Kept::new(&place, &aws)).await.map(Some)
+        let aws = site.access().await;
+        work(Kept::new(&place, &aws.config)).await.map(Some)
     })
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{color, print, runtime, to_json};
+use crate::aws::settings::AwsPlan;
 use crate::cli::{self, ImageAction};
 use crate::config::{self, Config};
 use crate::context::Context;
@@ -52,10 +53,13 @@ pub(super) fn run(root: &Path, action: ImageAction, talk: &Talk) -> Result<u8> {
     if !is_push {
         plan.registry = RegistryPlan::Local {};
     }
+    let aws = matches!(plan.registry, RegistryPlan::Ecr(_))
+        .then(|| AwsPlan::new(&raw.aws, &context.env))
+        .transpose()?;
     if dry_run {
         return print(&match json {
             true => to_json(&plan)?,
-            false => text::image_alone(&plan),
+            false => text::image_alone(&plan, aws.as_ref()),
         });
     }
     if let Err(error) = known.save() {
@@ -66,6 +70,7 @@ pub(super) fn run(root: &Path, action: ImageAction, talk: &Talk) -> Result<u8> {
     }
     let wanted = Wanted {
         plan: &plan,
+        aws: aws.as_ref(),
         force,
         in_engine: !is_push,
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{color, print, runtime, screen, to_json};
-use crate::aws;
+use crate::aws::Access;
 use crate::cli;
 use crate::config;
 use crate::context::Context;
@@ -73,7 +73,9 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     let mut plan = plan;
     let aws = match &plan.destination {
         DestinationPlan::Sagemaker(place) if plan.baseline.location.is_some() => {
-            Some(runtime.block_on(aws::config(&place.settings.region)))
+            let region = &place.settings.region;
+            let access = Access::new(region, plan.aws.as_ref(), &context.env);
+            Some(runtime.block_on(access).config)
         }
         _ => None,
     };

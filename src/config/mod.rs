@@ -4,6 +4,7 @@
 //! [`rules`] looks at what a schema cannot say, also when the first pass found mistakes. Both only
 //! read files of the project.
 
+mod aws;
 pub mod check;
 mod destinations;
 pub mod duration;

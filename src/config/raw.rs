@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::aws::settings::AwsSettings;
 use crate::destination::docker::settings::DockerSettings;
 use crate::destination::sagemaker::settings::{Distribution, InputMode, SagemakerSettings};
 use crate::image::build::Builder;
@@ -25,6 +26,9 @@ pub struct RawConfig {
     pub image: Image,
     /// Where the image is published. Without it, the image stays in the engine that built it.
     pub registry: Option<Registry>,
+    /// Who asks Amazon Web Services.
+    #[serde(default)]
+    pub aws: AwsSettings,
     /// Data channels by name: what jobs find under `input/data/NAME`.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"}))]

@@ -49,6 +49,7 @@ impl<'a> Rules<'a> {
         self.channels(raw);
         self.metrics(raw);
         self.image(raw);
+        self.aws(&raw.aws);
         if let Some(deployment) = &raw.deployment {
             self.exists(&["deployment", "app"], &deployment.app);
         }

@@ -17,6 +17,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::aws::settings::AwsPlan;
 use crate::config::raw::{Inconclusive, RawConfig};
 use crate::config::{Config, rules};
 use crate::context::Context;
@@ -28,6 +29,7 @@ use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
 use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
+use crate::registry::plan::RegistryPlan;
 use crate::report::DataSource;
 use image::ImagePlan;
 pub(crate) use jobs::TRAIN;
@@ -76,6 +78,8 @@ pub struct Plan {
     pub image: Option<ImagePlan>,
     /// Where the jobs run.
     pub destination: DestinationPlan,
+    /// Who asks AWS, for what is published or run there.
+    pub aws: Option<AwsPlan>,
     /// How metrics are read from log lines.
     pub metrics: Metrics,
     /// Limits by metric name.
@@ -237,6 +241,7 @@ impl Plan {
             project,
             image,
             registry,
+            aws,
             data: channels,
             mut training,
             validation,
@@ -265,6 +270,9 @@ impl Plan {
                 Some(ImagePlan::new(&root, settings, context, known)?)
             }
         };
+        let aws = asks_aws(image.as_ref(), &destination)
+            .then(|| AwsPlan::new(&aws, &context.env))
+            .transpose()?;
         let train = JobSettings::training(&root, training, trained_on, &code)?;
         let validate = validation
             .map(|validation| JobSettings::validation(&root, validation, &code))
@@ -359,6 +367,7 @@ impl Plan {
             permissions: permissions(image.as_ref(), &destination),
             image,
             destination,
+            aws,
             metrics,
             gates,
             baseline: BaselinePlan {
@@ -373,6 +382,12 @@ impl Plan {
             },
         })
     }
+}
+
+/// Whether anything is published or run on AWS.
+fn asks_aws(image: Option<&ImagePlan>, destination: &DestinationPlan) -> bool {
+    matches!(destination, DestinationPlan::Sagemaker(_))
+        || image.is_some_and(|image| matches!(image.registry, RegistryPlan::Ecr(_)))
 }
 
 /// What must be allowed: to build and publish the image, and to run the jobs.

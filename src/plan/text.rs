@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::image::ImagePlan;
 use super::{Job, Plan};
+use crate::aws::settings::AwsPlan;
 use crate::config::duration;
 use crate::destination::docker::plan::DockerPlan;
 use crate::destination::place::{DestinationPlan, Request};
@@ -25,10 +26,12 @@ pub fn render(plan: &Plan) -> String {
 
 /// The image alone, as `mlaction image build --dry-run` prints it.
 #[must_use]
-pub fn image_alone(plan: &ImagePlan) -> String {
+pub fn image_alone(plan: &ImagePlan, aws: Option<&AwsPlan>) -> String {
     let mut out = String::from("Plan for the image (nothing has been built or written)\n\n");
     // NOTE: writing to a String cannot fail.
-    let _ = image(&mut out, plan).and_then(|()| permissions(&mut out, &plan.permissions()));
+    let _ = image(&mut out, plan)
+        .and_then(|()| sign_in(&mut out, aws))
+        .and_then(|()| permissions(&mut out, &plan.permissions()));
     out
 }
 
@@ -72,6 +75,7 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
             }
         }
     }
+    sign_in(out, plan.aws.as_ref())?;
     if let Some(plan) = &plan.image {
         image(out, plan)?;
     }
@@ -141,6 +145,13 @@ fn permissions(out: &mut String, permissions: &[String]) -> std::fmt::Result {
         writeln!(out, "  {permission}")?;
     }
     Ok(())
+}
+
+fn sign_in(out: &mut String, aws: Option<&AwsPlan>) -> std::fmt::Result {
+    match aws {
+        Some(aws) => writeln!(out, "  sign in       {}", aws.sign_in.text()),
+        None => Ok(()),
+    }
 }
 
 fn environment(out: &mut String, environment: &PythonEnvironment) -> std::fmt::Result {

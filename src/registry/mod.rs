@@ -7,7 +7,7 @@
 //! ```
 
 mod answers;
-mod challenge;
+pub(crate) mod challenge;
 mod credential_helper;
 pub mod credentials;
 pub mod ecr;
@@ -23,7 +23,7 @@ pub mod push_stream;
 pub mod reference;
 mod same;
 pub mod settings;
-mod transport;
+pub(crate) mod transport;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +39,8 @@ use self::oci_repository::OciRepository;
 use self::plan::RegistryPlan;
 use self::reference::Repository;
 
+use crate::aws::Access;
+use crate::aws::settings::AwsPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::image::BuiltImage;
 
@@ -167,7 +169,7 @@ pub enum AnyRegistry {
 
 /// Makes a plan's registry, without asking anybody yet. `name` is the repository's in the engine
 /// when there is no other; `docker_types` asks for Docker's own manifests, as SageMaker does (ECR
-/// gets no others).
+/// gets no others); `aws` says who asks Amazon ECR.
 ///
 /// # Errors
 /// A repository's name in the plan is none.
@@ -177,6 +179,7 @@ pub async fn open(
     name: &str,
     platform: &str,
     docker_types: bool,
+    aws: Option<&AwsPlan>,
     env: &BTreeMap<String, String>,
 ) -> Result<AnyRegistry> {
     Ok(match plan {
@@ -188,8 +191,8 @@ pub async fn open(
             AnyRegistry::Oci(oci)
         }
         RegistryPlan::Ecr(plan) => {
-            let config = crate::aws::config(&plan.region).await;
-            AnyRegistry::Ecr(Ecr::new(plan.clone(), platform, &config, env))
+            let access = Access::new(&plan.region, aws, env).await;
+            AnyRegistry::Ecr(Ecr::new(plan.clone(), platform, &access.config, env))
         }
     })
 }

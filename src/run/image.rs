@@ -8,6 +8,7 @@ use futures_util::future::{join3, try_join};
 use serde::Serialize;
 
 use super::pull;
+use crate::aws::settings::AwsPlan;
 use crate::config::duration;
 use crate::context::Context;
 use crate::data::known::Known;
@@ -63,6 +64,8 @@ pub struct Made {
 pub struct Wanted<'a> {
     /// The plan.
     pub plan: &'a ImagePlan,
+    /// Who asks AWS, if the registry is there.
+    pub aws: Option<&'a AwsPlan>,
     /// Build again, without a cache.
     pub force: bool,
     /// Whether the engine must have the image at the end.
@@ -86,6 +89,7 @@ pub(super) async fn ready(
     };
     let wanted = Wanted {
         plan: image,
+        aws: plan.aws.as_ref(),
         force: false,
         in_engine: docker.is_some(),
     };
@@ -179,6 +183,7 @@ async fn make(
             &build.name,
             &build.platform,
             false,
+            wanted.aws,
             env,
         ),
         bases::resolve(docker, &plan.bases, &build.platform, env, say),

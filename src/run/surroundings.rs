@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use aws_config::SdkConfig;
 use indexmap::IndexMap;
 
 use super::image::{self, Stage};
 use super::job;
 use super::measured::{Failure, Measured};
 use super::upload;
+use crate::aws::Access;
 use crate::config::duration;
 use crate::context::Context;
 use crate::destination::docker::DockerDestination;
@@ -40,7 +40,7 @@ pub(super) enum Surroundings {
 /// What jobs on SageMaker need.
 #[derive(Debug)]
 pub(super) struct Cloud {
-    pub(super) config: SdkConfig,
+    pub(super) access: Access,
     /// The published image.
     pub(super) image: ImageRef,
     /// The tag that it was made under.
@@ -92,11 +92,12 @@ impl Surroundings {
                     Ok(stage) => {
                         measured.phase("image", started.elapsed());
                         started = Instant::now();
-                        let config = crate::aws::config(&sagemaker.settings.region).await;
-                        let sending = upload::all(plan, sagemaker, &config, context, talk);
+                        let region = &sagemaker.settings.region;
+                        let access = Access::new(region, plan.aws.as_ref(), &context.env).await;
+                        let sending = upload::all(plan, sagemaker, &access.config, context, talk);
                         let sent = image::unless_interrupted(sending, interrupts).await;
                         let cloud = Cloud {
-                            config,
+                            access,
                             image: stage.made.image,
                             tag: stage.made.tag,
                             here: Some((stage.engine, stage.image)),
@@ -162,7 +163,7 @@ impl Surroundings {
                     }
                     _ => Ok(Place::Sagemaker(Box::new(SagemakerDestination::new(
                         Settings {
-                            config: &cloud.config,
+                            access: &cloud.access,
                             plan: sagemaker,
                             way: cloud.way(job, model),
                             run: record.folder(),

@@ -33,12 +33,13 @@ pub(in crate::commands) fn collect(
         talk.say(&line);
     }
     let round = runtime()?.block_on(async {
-        let aws = site.aws().await;
+        let aws = site.access().await;
         let mut round = Round {
             jobs: site.jobs(&aws),
             collector: Collector {
                 plan: &site.plan,
-                config: &aws,
+                aws: &site.aws,
+                config: &aws.config,
                 root,
                 context: &site.context,
                 talk,

@@ -42,7 +42,7 @@ pub(in crate::commands) fn gc(root: &Path, arguments: cli::Gc, talk: &Talk) -> R
     closed.extend(closed_by_event(&site.context));
     let now = Timestamp::now();
     runtime()?.block_on(async {
-        let aws = site.aws().await;
+        let aws = site.access().await;
         let jobs = site.jobs(&aws);
         let wanted = Wanted {
             running: true,

@@ -34,7 +34,7 @@ pub(in crate::commands) fn list(root: &Path, arguments: cli::Jobs) -> Result<u8>
     } = arguments;
     let site = Site::find(root, place.destination)?;
     let jobs = runtime()?.block_on(async {
-        let aws = site.aws().await;
+        let aws = site.access().await;
         let wanted = Wanted {
             running,
             pull_request: pull_request.map(|number| number.to_string()),

@@ -21,7 +21,7 @@ pub(in crate::commands) fn logs(root: &Path, arguments: cli::Logs, talk: &Talk) 
     } = arguments;
     let site = Site::find(root, place.destination)?;
     runtime()?.block_on(async {
-        let aws = site.aws().await;
+        let aws = site.access().await;
         let jobs = site.jobs(&aws);
         let job = jobs
             .find(&which(run.as_deref().unwrap_or("latest")))
@@ -31,7 +31,7 @@ pub(in crate::commands) fn logs(root: &Path, arguments: cli::Logs, talk: &Talk) 
             to_the_end(&site, &aws, &job, talk, tail, true).await?;
             return Ok(0);
         }
-        let mut reader = LogReader::new(&aws, &job.name, job.hosts(), LogScreen::new());
+        let mut reader = LogReader::new(&aws.config, &job.name, job.hosts(), LogScreen::new());
         let read = match tail {
             Some(lines) => reader.tail(lines).await,
             None => reader.all().await,

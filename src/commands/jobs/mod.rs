@@ -9,9 +9,9 @@ mod watch;
 
 use std::path::Path;
 
-use aws_config::SdkConfig;
-
 use super::{print, runtime, to_json};
+use crate::aws::Access;
+use crate::aws::settings::AwsPlan;
 use crate::cli;
 use crate::config::problem::one_of;
 use crate::config::raw::Destination;
@@ -39,6 +39,7 @@ pub(super) struct Site {
     pub(super) config: Config,
     pub(super) context: Context,
     pub(super) plan: SagemakerPlan,
+    pub(super) aws: AwsPlan,
 }
 
 impl Site {
@@ -65,6 +66,7 @@ impl Site {
             }
         };
         let raw = &config.raw;
+        let aws = AwsPlan::new(&raw.aws, &context.env)?;
         let destination =
             inputs::destination(root, raw, Some(&name), &config.hyperparameters, &context)?;
         match destination {
@@ -72,6 +74,7 @@ impl Site {
                 config,
                 context,
                 plan: *plan,
+                aws,
             }),
             DestinationPlan::Process(_) | DestinationPlan::Docker(_) => {
                 let message = format!("`{name}` is no destination of SageMaker");
@@ -88,12 +91,13 @@ impl Site {
     }
 
     /// How AWS is asked.
-    pub(super) async fn aws(&self) -> SdkConfig {
-        crate::aws::config(&self.plan.settings.region).await
+    pub(super) async fn access(&self) -> Access {
+        let region = &self.plan.settings.region;
+        Access::new(region, Some(&self.aws), &self.context.env).await
     }
 
-    pub(super) fn jobs(&self, aws: &SdkConfig) -> Jobs {
-        Jobs::new(aws, &self.plan, &self.config.raw.project.name)
+    pub(super) fn jobs(&self, aws: &Access) -> Jobs {
+        Jobs::new(&aws.config, &self.plan, &self.config.raw.project.name)
     }
 }
 
@@ -102,7 +106,7 @@ pub(super) fn stop(root: &Path, arguments: cli::Stop, talk: &Talk) -> Result<u8>
     let cli::Stop { job, json, place } = arguments;
     let site = Site::find(root, place.destination)?;
     runtime()?.block_on(async {
-        let aws = site.aws().await;
+        let aws = site.access().await;
         let jobs = site.jobs(&aws);
         let found = jobs.find(&which(&job)).await?;
         if found.is_running() {

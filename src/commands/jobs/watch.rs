@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::log_screen::LogScreen;
 use super::super::{print, runtime, to_json};
 use super::{Site, which};
+use crate::aws::Access;
 use crate::cli;
 use crate::destination::sagemaker::job::{SagemakerDestination, Settings, Way};
 use crate::destination::sagemaker::jobs::{JobInfo, Which};
@@ -20,7 +21,7 @@ pub(in crate::commands) fn watch(root: &Path, arguments: cli::Watch, talk: &Talk
     let cli::Watch { job, json, place } = arguments;
     let site = Site::find(root, place.destination)?;
     runtime()?.block_on(async {
-        let aws = site.aws().await;
+        let aws = site.access().await;
         let jobs = site.jobs(&aws);
         let found = jobs.find(&which(&job)).await?;
         talk.say(&format!("{}: {}", found.name, found.phase));
@@ -36,7 +37,7 @@ pub(in crate::commands) fn watch(root: &Path, arguments: cli::Watch, talk: &Talk
 /// Shows a job's log, or its end and what follows, until the job ends or somebody has seen enough.
 pub(super) async fn to_the_end(
     site: &Site,
-    aws: &aws_config::SdkConfig,
+    aws: &Access,
     job: &JobInfo,
     talk: &Talk,
     tail: Option<usize>,
@@ -46,7 +47,7 @@ pub(super) async fn to_the_end(
     let mut plan = site.plan.clone();
     plan.settings.on_cancel = OnCancel::Leave;
     let mut place = SagemakerDestination::new(Settings {
-        config: aws,
+        access: aws,
         plan: &plan,
         way: Way::Follow {
             job: job.name.clone(),

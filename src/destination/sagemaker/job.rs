@@ -19,7 +19,10 @@ use super::logs::LogReader;
 use super::plan::SagemakerPlan;
 use super::request::Request;
 use super::settings::OnCancel;
+use super::unsigned::Unsigned;
 use super::{problem, state, stop};
+use crate::aws::Access;
+use crate::aws::errors::is_without_credentials;
 use crate::destination::job_log::JobLog;
 use crate::destination::{Artifacts, Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode, Result};
@@ -64,8 +67,8 @@ pub enum Way {
 /// What a job is launched with.
 #[derive(Debug)]
 pub struct Settings<'a> {
-    /// For the region of the jobs.
-    pub config: &'a SdkConfig,
+    /// Who asks AWS, in the region of the jobs.
+    pub access: &'a Access,
     /// Where and how.
     pub plan: &'a SagemakerPlan,
     /// How the job comes to be.
@@ -88,6 +91,7 @@ type Described = Result<DescribeTrainingJobOutput, SdkError<DescribeTrainingJobE
 pub struct SagemakerDestination {
     pub(super) sdk: Sdk,
     pub(super) config: SdkConfig,
+    unsigned: Unsigned,
     pub(super) plan: SagemakerPlan,
     pub(super) way: Way,
     pub(super) run: PathBuf,
@@ -115,7 +119,7 @@ impl SagemakerDestination {
     #[must_use]
     pub fn new(settings: Settings<'_>) -> Self {
         let Settings {
-            config,
+            access,
             plan,
             way,
             run,
@@ -123,8 +127,9 @@ impl SagemakerDestination {
             talk,
         } = settings;
         Self {
-            sdk: Sdk::new(config),
-            config: config.clone(),
+            sdk: Sdk::new(&access.config),
+            config: access.config.clone(),
+            unsigned: Unsigned::new(access),
             plan: plan.clone(),
             way,
             run: run.to_path_buf(),
@@ -212,6 +217,12 @@ impl SagemakerDestination {
         }
     }
 
+    /// The job runs on, and nobody looks after it any more.
+    fn out_of_sight(&mut self, name: &str) -> PollError {
+        self.is_left = true;
+        PollError::Permanent(self.unsigned.error(name, &self.plan.name))
+    }
+
     fn take(&mut self, answer: DescribeTrainingJobOutput) -> JobState {
         let phase = state::phase(&answer);
         if self.last.as_ref().map(state::phase) != Some(phase.clone()) {
@@ -246,11 +257,26 @@ impl Destination for SagemakerDestination {
                 reason: format!("mlaction left `{name}` before its end"),
             });
         }
+        if self.unsigned.is_given_up() {
+            return Err(self.out_of_sight(&name));
+        }
         match self.described(&name).await {
             None => Ok(JobState::Running),
             Some(Ok(answer)) => {
+                if self.unsigned.is_over() {
+                    self.talk.say("AWS takes the credentials again");
+                }
                 self.pace = Duration::from_secs(self.plan.poll_seconds);
                 Ok(self.take(answer))
+            }
+            Some(Err(cause)) if is_without_credentials(&cause) => {
+                let what = format!("ask about the job `{name}`");
+                let action = "sagemaker:DescribeTrainingJob";
+                let error = self.failed(&what, action, &name, ExitCode::JobFailed, &cause);
+                match self.unsigned.is_put_up_with(error) {
+                    true => Ok(JobState::Running),
+                    false => Err(self.out_of_sight(&name)),
+                }
             }
             Some(Err(cause)) => {
                 let usual = Duration::from_secs(self.plan.poll_seconds);
@@ -286,7 +312,7 @@ impl Destination for SagemakerDestination {
     }
 
     async fn stop(&mut self, how: Stop) -> Result<(), Error> {
-        if self.ended.is_some() {
+        if self.ended.is_some() || self.is_left {
             return Ok(());
         }
         if self.plan.settings.on_cancel == OnCancel::Leave {
@@ -298,7 +324,9 @@ impl Destination for SagemakerDestination {
             creating.wait().await;
         }
         if let Some(name) = self.name.clone() {
-            stop::tell(&self.sdk, &self.plan.settings, &name).await?;
+            let told = stop::tell(&self.sdk, &self.plan.settings, &name).await;
+            self.unsigned.stopped(how, &told);
+            told?;
         }
         // It ends by itself now, and there is no way to hurry it.
         self.is_left |= how == Stop::Now;

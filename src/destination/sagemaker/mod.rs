@@ -25,6 +25,7 @@ pub mod settings;
 mod state;
 mod stop;
 mod supersede;
+mod unsigned;
 
 pub use limits::{Asked, check, hyperparameter_sizes};
 pub use logs::LogReader;

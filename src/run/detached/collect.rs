@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use super::Launched;
 use super::moved::moved;
 use super::store::{self, Store};
+use crate::aws::settings::AwsPlan;
 use crate::context::Context;
 use crate::data::fingerprint::{Content, fingerprint};
 use crate::data::known::Known;
@@ -28,6 +29,8 @@ use crate::talk::Talk;
 pub struct Collector<'a> {
     /// The destination.
     pub plan: &'a SagemakerPlan,
+    /// Who collects: whoever launched a job may have signed in otherwise.
+    pub aws: &'a AwsPlan,
     /// How AWS is asked.
     pub config: &'a SdkConfig,
     /// The project's folder.
@@ -111,6 +114,7 @@ impl Collector<'_> {
         }
         launched.job = (job.name.clone(), job.hosts());
         let (mut plan, record) = self.record(&launched, job)?;
+        plan.aws = Some(self.aws.clone());
         baseline::read(&mut plan, self.config).await?;
         self.has_data(&plan)?;
         let start = Start::Launched(&launched);

@@ -19,6 +19,7 @@ use super::job;
 use super::measured::Measured;
 use super::surroundings::{Cloud, Surroundings};
 use super::{STOPPING, interrupts};
+use crate::aws::Access;
 use crate::context::Context;
 use crate::destination::place::DestinationPlan;
 use crate::destination::sagemaker::plan::SagemakerPlan;
@@ -97,15 +98,20 @@ async fn launch(
     };
     if let Surroundings::Sagemaker(cloud) = &surroundings {
         // Before the job is there: whoever finds the job must find this.
-        Store::new(sagemaker, &cloud.config, &plan.project, &plan.content_hash)
-            .keep(&Launched {
-                schema_version: SCHEMA_VERSION,
-                plan: plan.clone(),
-                image: cloud.image.clone(),
-                tag: cloud.tag.clone(),
-                job: Default::default(),
-            })
-            .await?;
+        Store::new(
+            sagemaker,
+            &cloud.access.config,
+            &plan.project,
+            &plan.content_hash,
+        )
+        .keep(&Launched {
+            schema_version: SCHEMA_VERSION,
+            plan: plan.clone(),
+            image: cloud.image.clone(),
+            tag: cloud.tag.clone(),
+            job: Default::default(),
+        })
+        .await?;
     }
     let mut place = surroundings.open(plan, &plan.training, record, None, talk)?;
     match job::launch(&mut place, &plan.training, &mut interrupts).await? {
@@ -147,9 +153,10 @@ impl Launched {
             }
             None => None,
         };
-        let config = crate::aws::config(&sagemaker.settings.region).await;
+        let region = &sagemaker.settings.region;
+        let access = Access::new(region, plan.aws.as_ref(), &context.env).await;
         Ok(Surroundings::Sagemaker(Box::new(Cloud {
-            config,
+            access,
             image: self.image.clone(),
             tag: self.tag.clone(),
             here,
@@ -175,6 +182,7 @@ impl Launched {
             &build.name,
             &build.platform,
             false,
+            plan.aws.as_ref(),
             env,
         );
         let registry = opening.await?;

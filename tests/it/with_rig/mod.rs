@@ -3,6 +3,7 @@
 mod build;
 mod containers;
 mod context;
+mod credentials;
 mod ecr;
 mod identity;
 mod images;

@@ -47,6 +47,12 @@ impl StandIn {
             .collect()
     }
 
+    /// `HOST:PORT` of everything.
+    pub(crate) fn host(&self) -> &str {
+        let endpoint = self.ready["endpoint"].as_str().unwrap();
+        endpoint.trim_start_matches("http://")
+    }
+
     /// Sets something: `faults`, `scale`, `quota`.
     #[track_caller]
     pub(crate) fn set(&self, what: &str, content: &Value) {
@@ -79,6 +85,14 @@ impl StandIn {
         requests
             .filter(|request| request["operation"] == operation)
             .count()
+    }
+
+    /// How often a request was refused with a code.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: &str) -> usize {
+        let journal = self.journal();
+        let requests = journal["requests"].as_array().unwrap().iter();
+        requests.filter(|request| request["code"] == code).count()
     }
 
     /// Waits until the jobs are as they should be.
@@ -116,8 +130,7 @@ impl StandIn {
 
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let host = self.ready["endpoint"].as_str().unwrap();
-        let host = host.trim_start_matches("http://");
+        let host = self.host();
         let mut stream = TcpStream::connect(host).unwrap();
         let length = body.len();
         let head = format!(
