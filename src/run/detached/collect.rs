@@ -20,6 +20,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::plan::inputs::data_error;
 use crate::plan::{Plan, TRAIN, identity};
 use crate::record::{self, Phase, Record};
+use crate::run::baseline;
 use crate::run::{Reported, Start, execute, report};
 use crate::talk::Talk;
 
@@ -114,10 +115,13 @@ impl Collector<'_> {
         launched.job = (job.name.clone(), job.hosts());
         let (mut plan, record) = self.record(&launched, job)?;
         plan.aws = Some(self.aws.clone());
+        baseline::read(&mut plan, self.config).await?;
         self.has_data(&plan)?;
         let start = Start::Launched(&launched);
         let folder = execute(&plan, &start, record, interrupts, self.context, self.talk).await?;
-        report(&plan, folder)
+        let reported = report(&plan, folder)?;
+        baseline::set(&plan, &reported.report, self.config, self.talk).await?;
+        Ok(reported)
     }
 
     /// The record to go on with: that of the run, if it was launched here.
