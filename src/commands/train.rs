@@ -75,12 +75,12 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         DestinationPlan::Sagemaker(place) if plan.baseline.location.is_some() => {
             let region = &place.settings.region;
             let access = Access::new(region, plan.aws.as_ref(), &context.env);
-            Some(runtime.block_on(access).config)
+            Some(runtime.block_on(access))
         }
         _ => None,
     };
     if let Some(aws) = &aws {
-        runtime.block_on(run::baseline::read(&mut plan, aws))?;
+        runtime.block_on(run::baseline::read(&mut plan, &aws.config))?;
     }
     let Reported { report, folder } = runtime.block_on(run::run(&plan, &context, talk))?;
     print(&if json {
@@ -106,7 +106,9 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         }
     }
     if let Some(aws) = &aws {
-        runtime.block_on(run::baseline::set(&plan, &report, aws, talk))?;
+        // The run may have outlived those that the baseline was read with.
+        aws.credentials.forget();
+        runtime.block_on(run::baseline::set(&plan, &report, &aws.config, talk))?;
     }
     Ok(code.code())
 }

@@ -28,6 +28,9 @@ pub(super) use refusal::Session;
 /// Nobody takes longer to give credentials: a request waits for them.
 const LOADING: Duration = Duration::from_secs(60);
 
+/// Who has good ones still does not wait long for others.
+const RENEWING: Duration = Duration::from_secs(5);
+
 /// Credentials that are held, and renewed when three quarters of their time are over: what fails
 /// then is tried again while they are still good.
 ///
@@ -67,37 +70,46 @@ impl Held {
     async fn current(&self) -> provider::Result {
         let mut held = self.lease.lock().await;
         let now = (self.now)();
-        if let Some(lease) = &*held
-            && lease.renewal.is_none_or(|renewal| now < renewal)
-        {
-            return Ok(lease.credentials.clone());
-        }
-        let loading = timeout(LOADING, self.source.provide_credentials());
-        let loaded = loading.await;
-        match loaded.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(LOADING))) {
-            Ok(credentials) => {
-                *held = Some(Lease {
-                    renewal: credentials
-                        .expiry()
-                        .map(|expiry| between(now, expiry, 0.75)),
-                    credentials: credentials.clone(),
-                });
-                Ok(credentials)
+        let patience = match &*held {
+            Some(lease) if lease.renewal.is_none_or(|renewal| now < renewal) => {
+                return Ok(lease.credentials.clone());
             }
-            Err(error) => match &mut *held {
-                Some(lease)
-                    if lease
-                        .credentials
-                        .expiry()
-                        .is_some_and(|end| (self.now)() < end) =>
-                {
-                    let end = lease.credentials.expiry();
-                    lease.renewal = end.map(|end| between((self.now)(), end, 0.25));
-                    Ok(lease.credentials.clone())
-                }
-                _ => Err(error),
-            },
+            Some(lease) if lease.is_good(now) => RENEWING,
+            _ => LOADING,
+        };
+        let loaded = timeout(patience, self.source.provide_credentials()).await;
+        match loaded.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(patience))) {
+            Ok(credentials) => Ok(held
+                .insert(Lease::new(credentials, now))
+                .credentials
+                .clone()),
+            Err(error) => {
+                let now = (self.now)();
+                let lease = held.as_mut().filter(|lease| lease.is_good(now));
+                lease.map(|lease| lease.put_off(now)).ok_or(error)
+            }
         }
+    }
+}
+
+impl Lease {
+    fn new(credentials: Credentials, now: SystemTime) -> Self {
+        let end = credentials.expiry();
+        Self {
+            renewal: end.map(|end| between(now, end, 0.75)),
+            credentials,
+        }
+    }
+
+    fn is_good(&self, now: SystemTime) -> bool {
+        self.credentials.expiry().is_some_and(|end| now < end)
+    }
+
+    /// There are no others now: these are used, and others asked for soon.
+    fn put_off(&mut self, now: SystemTime) -> Credentials {
+        let end = self.credentials.expiry();
+        self.renewal = end.map(|end| between(now, end, 0.25));
+        self.credentials.clone()
     }
 }
 

@@ -11,6 +11,7 @@ struct Numbered {
     now: Arc<AtomicU64>,
     given: Arc<AtomicU64>,
     is_down: Arc<AtomicBool>,
+    is_silent: Arc<AtomicBool>,
     is_endless: bool,
 }
 
@@ -33,6 +34,9 @@ impl ProvideCredentials for Numbered {
     where
         Self: 'a,
     {
+        if self.is_silent.load(Ordering::Relaxed) {
+            return future::ProvideCredentials::new(std::future::pending());
+        }
         if self.is_down.load(Ordering::Relaxed) {
             let down = CredentialsError::provider_error("it is down");
             return future::ProvideCredentials::ready(Err(down));
@@ -82,6 +86,21 @@ async fn who_cannot_renew_goes_on_with_what_is_still_good_and_tries_again() {
     source.is_down.store(true, Ordering::Relaxed);
     source.now.store(825 + QUARTER_HOUR, Ordering::Relaxed);
     held.current().await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_long_for_others_while_there_are_good_ones() {
+    let source = Numbered::default();
+    let held = source.held();
+    held.current().await.unwrap();
+    source.is_silent.store(true, Ordering::Relaxed);
+    for (second, patience) in [(700, RENEWING), (QUARTER_HOUR, LOADING)] {
+        source.now.store(second, Ordering::Relaxed);
+        let begun = tokio::time::Instant::now();
+        let given = held.current().await;
+        assert_eq!(given.is_ok(), second < QUARTER_HOUR);
+        assert!(begun.elapsed() >= patience && begun.elapsed() < patience * 2);
+    }
 }
 
 #[tokio::test]

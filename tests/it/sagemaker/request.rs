@@ -310,6 +310,7 @@ fn the_plan_for_people_has_place_cost_and_permissions() {
     checkpoints   s3://my-bucket/ml/checkpoints/
     highest cost  11.27 = train 2 × ml.m5.xlarge × 24.00 h × 0.23 + validate 1 × ml.m5.xlarge × 1.00 h × 0.23 (price list, 2026-01-31); at most 20 is allowed
     on cancel     the job is stopped
+    sign in       by AWS's own chain: variables, profile, single sign-on, this machine's role
     "#);
     let (_, permissions) = text.split_once("\nPermissions\n").unwrap();
     insta::assert_snapshot!(permissions, @r#"

@@ -45,6 +45,9 @@ fn a_job_outlives_its_credentials_twenty_times_and_nothing_is_lost() {
     // Three quarters of 3 s, and what a busy machine adds.
     let sign_ins = runner.sign_ins();
     assert!((15..60).contains(&sign_ins), "{sign_ins}");
+    // They were renewed before AWS refused them, but for a request that was on its way for long.
+    let refused = runner.site.aws.refused("ExpiredTokenException");
+    assert!(refused < 5, "{refused}");
 }
 
 #[test]
