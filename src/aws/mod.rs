@@ -1,5 +1,6 @@
 //! Amazon Web Services: one configuration for all clients, and their errors in words.
 
+pub mod damaged;
 pub mod errors;
 pub mod s3;
 

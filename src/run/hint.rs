@@ -13,12 +13,13 @@ const KNOWN: &[(&[&str], &str)] = &[
             "MemoryError",
             "Unable to allocate",
             "killed by SIGKILL",
+            "exit code: 137",
         ],
         "memory ran out: lower the batch size, or use a machine with more memory",
     ),
     (
         &["No space left on device"],
-        "the disk is full: make room, then run it again",
+        "the disk is full: make room, or on SageMaker take a larger `volume_gb`, then run it again",
     ),
     (
         &[
@@ -49,6 +50,22 @@ const KNOWN: &[(&[&str], &str)] = &[
     (
         &["CapacityError"],
         "AWS has no such instances just now: list more in `instance_types`, or run again later",
+    ),
+    (
+        &["No such file or directory: '/opt/ml/input/data/"],
+        "the job has no such data channel: declare it in `[data]`, and name it in `channels`",
+    ),
+    (
+        &[
+            "Could not assume role",
+            "unable to assume the role",
+            "sts:AssumeRole on the role",
+        ],
+        "the role does not let SageMaker take it: its trust policy must allow `sts:AssumeRole` to `sagemaker.amazonaws.com`",
+    ),
+    (
+        &["service limit"],
+        "a quota is exhausted: wait for other jobs, take another `instance_type`, or ask for more in Service Quotas",
     ),
     (
         &["exec format error"],

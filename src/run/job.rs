@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::measured::Measured;
 use crate::destination::place::Place;
 use crate::destination::process::copy_code;
-use crate::destination::watch::{Interrupts, Outcome, watch};
+use crate::destination::watch::{Interrupts, Outcome, asked_again, watch};
 use crate::destination::{Artifacts, Destination as _};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::log::LogMetrics;
@@ -53,8 +53,7 @@ pub(super) async fn follow(
     tokio::select! {
         launched = place.launch(&job.request) => launched?,
         () = asked_again(interrupts, 0) => {
-            place.withdraw().await?;
-            return Ok(Outcome::Cancelled);
+            return withdraw(&mut place, interrupts).await;
         }
     }
     let mut splitter = Splitter::new();
@@ -89,12 +88,12 @@ pub(super) async fn follow(
     Ok(outcome)
 }
 
-/// Returns when somebody has asked to stop once more.
-async fn asked_again(interrupts: &mut Interrupts, asked: u32) {
-    while *interrupts.borrow_and_update() <= asked {
-        if interrupts.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+/// Takes back the launch of a job; who asks a second time does not wait until that is sure.
+async fn withdraw(place: &mut Place, interrupts: &mut Interrupts) -> Result<Outcome> {
+    let unsure = place.unsure();
+    tokio::select! {
+        withdrawn = place.withdraw() => withdrawn.map(|()| Outcome::Cancelled),
+        () = asked_again(interrupts, 1) => Err(unsure),
     }
 }
 
@@ -139,11 +138,13 @@ impl Results {
             model,
             metrics,
             last_metrics,
+            warnings,
             model_at,
             facts,
         } = artifacts;
         self.model = self.model.take().or(model);
         self.model_at = self.model_at.take().or(model_at);
+        self.warnings.extend(warnings);
         self.facts.extend(facts);
         for (name, value) in last_metrics {
             let source = Source::Log;

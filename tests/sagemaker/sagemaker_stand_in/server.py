@@ -187,13 +187,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def leave(self, fault: Fault) -> None:
-        """No answer: hang until the caller gives up, or break the connection."""
+        """No answer: hang until the caller gives up or the faults are forgotten, or break the connection."""
         self.close_connection = True
         if fault.fault.startswith("reset"):
             self.server.resetting.add(id(self.connection))
             return
-        while not self.server.stopping.is_set():
-            if select.select([self.connection], [], [], 0.5)[0] and not self.connection.recv(1 << 16):
+        forgotten = self.server.faults.forgotten
+        while not self.server.stopping.is_set() and self.server.faults.forgotten == forgotten:
+            if select.select([self.connection], [], [], 0.2)[0] and not self.connection.recv(1 << 16):
                 return
 
     def small_body(self) -> bytes | None:

@@ -3,7 +3,7 @@
 
 use std::process::{Child, Stdio};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -22,18 +22,12 @@ const PARTS: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// A part of the time is over that a run takes.
-    Later(f64),
+    /// The request of this number was made, and this time is over.
+    Later(usize, Duration),
     /// The request of this number is there, and nothing is done about it.
     Before(usize),
     /// The request of this number is done, and the answer is on its way.
     After(usize),
-}
-
-/// A whole run, as a measure.
-struct Whole {
-    took: Duration,
-    requests: usize,
 }
 
 #[test]
@@ -43,23 +37,28 @@ fn a_run_that_is_killed_at_any_moment_is_made_good_by_the_same_command() {
     });
     eprintln!("{SEED}={seed}");
     let mut lot = Lot(seed);
-    let draws: Vec<(f64, u64)> = (0..MOMENTS)
-        .map(|index| ((index as f64 + lot.part()) / MOMENTS as f64, lot.next() % 3))
+    // Which part of a run, which kind of moment, how many milliseconds.
+    let draws: Vec<(f64, u64, u64)> = (0..MOMENTS)
+        .map(|index| {
+            let part = (index as f64 + lot.part()) / MOMENTS as f64;
+            (part, lot.next() % 3, lot.next() % 200)
+        })
         .collect();
     thread::scope(|scope| {
         for lane in 0..LANES {
             let draws = &draws;
             scope.spawn(move || {
                 let site = Site::new(TRAIN);
-                let whole = measured(&site);
-                for (number, (part, kind)) in draws.iter().enumerate().skip(lane).step_by(LANES) {
-                    let request = 1 + (part * whole.requests as f64) as usize;
+                let requests = requests_of_a_run(&site);
+                let draws = draws.iter().enumerate().skip(lane).step_by(LANES);
+                for (number, (part, kind, milliseconds)) in draws {
+                    let request = 1 + (part * requests as f64) as usize;
                     let moment = match kind {
-                        0 => Moment::Later(*part),
+                        0 => Moment::Later(request, Duration::from_millis(*milliseconds)),
                         1 => Moment::Before(request),
                         _ => Moment::After(request),
                     };
-                    killed_at(&site, number, moment, &whole);
+                    killed_at(&site, number, moment);
                 }
             });
         }
@@ -78,19 +77,16 @@ fn content(site: &Site, number: &str) {
     std::fs::write(site.project.path().join("data/train/large.bin"), large).unwrap();
 }
 
-fn measured(site: &Site) -> Whole {
+fn requests_of_a_run(site: &Site) -> usize {
     // The first run of a project makes the repository, too.
     site.train(0);
     content(site, "whole");
-    let (begun, before) = (Instant::now(), site.aws.requests(0).len());
+    let before = site.aws.requests(0).len();
     site.train(0);
-    Whole {
-        took: begun.elapsed(),
-        requests: site.aws.requests(before).len(),
-    }
+    site.aws.requests(before).len()
 }
 
-fn killed_at(site: &Site, number: usize, moment: Moment, whole: &Whole) {
+fn killed_at(site: &Site, number: usize, moment: Moment) {
     content(site, &format!("moment {number}"));
     let (requests, jobs) = (site.aws.requests(0).len(), site.aws.jobs().len());
     let hold = |fault: &str, request: usize| {
@@ -98,17 +94,24 @@ fn killed_at(site: &Site, number: usize, moment: Moment, whole: &Whole) {
         site.aws.set("faults", &fault);
     };
     match moment {
-        Moment::Later(_) => {}
+        Moment::Later(..) => {}
         Moment::Before(request) => hold("timeout-before", request),
         Moment::After(request) => hold("timeout-after", request),
     }
     let mut command = site.command(&["train"]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    match moment {
-        // NOTE: the moment itself is what is waited for, no state.
-        Moment::Later(part) => thread::sleep(whole.took.mul_f64(part)),
-        Moment::Before(_) | Moment::After(_) => until_held(site, requests, &mut child),
+    let is_so = |seen: &[Value]| match moment {
+        Moment::Later(request, _) => seen.len() >= request,
+        Moment::Before(_) | Moment::After(_) => seen.iter().any(|one| !one["fault"].is_null()),
+    };
+    while !is_so(&site.aws.requests(requests)) && child.try_wait().unwrap().is_none() {
+        // NOTE: the journal is the only sign; the command ends in any case.
+        thread::sleep(Duration::from_millis(10));
+    }
+    if let Moment::Later(_, time) = moment {
+        // NOTE: no state is waited for: the moment is what was drawn.
+        thread::sleep(time);
     }
     let has_ended = child.try_wait().unwrap().is_some();
     child.kill().unwrap();
@@ -132,15 +135,6 @@ fn killed_at(site: &Site, number: usize, moment: Moment, whole: &Whole) {
     assert_eq!(made.len(), 1, "{moment:?}: {made:?}");
     assert_eq!(made[0]["status"], "Completed");
     nothing_was_sent_twice(&site.aws.requests(requests), &moment);
-}
-
-/// Until the request is there that is held, or the command has ended without it.
-fn until_held(site: &Site, requests: usize, child: &mut Child) {
-    let is_held = |request: &Value| !request["fault"].is_null();
-    while !site.aws.requests(requests).iter().any(is_held) && child.try_wait().unwrap().is_none() {
-        // NOTE: the journal is the only sign; the command ends in any case.
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn is_complete(site: &Site, report: &Value) {

@@ -1,6 +1,7 @@
 //! Training on SageMaker by the binary as a user types it, against the stand-in that really runs
 //! the jobs.
 
+mod interrupts;
 mod killed;
 mod runs;
 

@@ -1,11 +1,8 @@
 //! Whole runs: reported, taken up, never repeated.
 
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{Site, TRAIN, signal};
+use super::{Site, TRAIN};
 use crate::project::{stderr, stdout};
 use crate::with_rig::support::stand_in::once;
 
@@ -75,22 +72,6 @@ fn validation_as_a_job_gets_the_model_of_the_job_that_trained() {
         model.unwrap().ends_with("-2-train/output/model.tar.gz"),
         "{model:?}"
     );
-}
-
-#[test]
-fn an_interrupt_leaves_no_running_job() {
-    let site = Site::new("trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n");
-    let mut child = site.training();
-    let begun = Instant::now();
-    signal(&child, Signal::INT);
-    site.aws.until(|jobs| jobs[0]["status"] != "InProgress");
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(site.aws.jobs()[0]["status"], "Stopped");
 }
 
 #[test]
