@@ -66,6 +66,15 @@ pub async fn watch<D: Destination>(
     };
     loop {
         let state = watch.poll(destination).await?;
+        let asked = *interrupts.borrow_and_update();
+        if let Some(state) = state.filter(|state| *state != JobState::Running) {
+            tokio::select! {
+                drained = watch.drain(destination, sink) => drained?,
+                // Who asks to stop now does not wait for the rest of the log.
+                () = asked_again(interrupts, asked) => {}
+            }
+            return Ok(watch.outcome(state));
+        }
         let mut wrote = false;
         for _ in 0..LOG_READS {
             let bytes = watch.logs(destination).await?;
@@ -76,14 +85,6 @@ pub async fn watch<D: Destination>(
             wrote = true;
         }
         let asked = *interrupts.borrow_and_update();
-        if let Some(state) = state.filter(|state| *state != JobState::Running) {
-            tokio::select! {
-                drained = watch.drain(destination, sink) => drained?,
-                // Who asks to stop now does not wait for the rest of the log.
-                () = asked_again(interrupts, asked) => {}
-            }
-            return Ok(watch.outcome(state));
-        }
         let now = Instant::now();
         watch
             .stop_if_due(

@@ -2,7 +2,7 @@
 //! what the last one made is stopped as soon as it is there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sagemaker::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -26,28 +26,41 @@ const DEAF: Duration = Duration::from_secs(20);
 pub(super) struct Creating {
     answered: watch::Receiver<bool>,
     is_withdrawn: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
 }
 
 impl Creating {
     /// One that is not sent yet; the sender says when it is answered.
     pub(super) fn new() -> (Self, watch::Sender<bool>) {
         let (sender, answered) = watch::channel(false);
-        let is_withdrawn = Arc::default();
         let creating = Self {
             answered,
-            is_withdrawn,
+            is_withdrawn: Arc::default(),
+            sent: Arc::default(),
         };
         (creating, sender)
     }
 
-    /// Sends nothing any more once it is withdrawn.
+    /// Sends nothing any more once it is withdrawn, and counts what is sent.
     pub(super) fn guard(&self) -> impl Intercept + 'static {
-        Guard(self.is_withdrawn.clone())
+        Guard {
+            is_withdrawn: self.is_withdrawn.clone(),
+            sent: self.sent.clone(),
+        }
+    }
+
+    /// Whether it was sent more than once: what the last answer says may be the doing of an attempt
+    /// before.
+    pub(super) fn was_repeated(&self) -> bool {
+        self.sent.load(Ordering::SeqCst) > 1
     }
 }
 
 #[derive(Debug)]
-struct Guard(Arc<AtomicBool>);
+struct Guard {
+    is_withdrawn: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
+}
 
 impl Intercept for Guard {
     fn name(&self) -> &'static str {
@@ -60,10 +73,11 @@ impl Intercept for Guard {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        match self.0.load(Ordering::SeqCst) {
-            true => Err("the launch was taken back".into()),
-            false => Ok(()),
+        if self.is_withdrawn.load(Ordering::SeqCst) {
+            return Err("the launch was taken back".into());
         }
+        self.sent.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 }
 

@@ -57,7 +57,6 @@ impl SagemakerDestination {
         for _ in 0..MOST_ATTEMPTS {
             let name = request::name_of(&body).to_owned();
             self.name = Some(name.clone());
-            self.may_run = false;
             let cause = match self.create(&body).await? {
                 Ok(()) => {
                     self.talk.say(&format!("job {name} is launched"));
@@ -81,7 +80,7 @@ impl SagemakerDestination {
             if !is_unknown && !problem::is_code(&cause, "ResourceInUse") {
                 return Err(self.refused(&name, &cause));
             }
-            self.may_run = is_unknown;
+            self.may_run |= is_unknown;
             match self.existing(&name, &body, request.takes_finished).await? {
                 Found::Same(answer) => {
                     let status = answer.training_job_status().map_or("", Status::as_str);
@@ -162,12 +161,13 @@ impl SagemakerDestination {
         let answer = sending.await.map_err(|error| {
             Error::new(ExitCode::Internal, "cannot launch the job").because(error)
         })?;
-        self.creating = None;
+        let creating = self.creating.take();
+        self.may_run = creating.is_some_and(|creating| creating.was_repeated());
         Ok(answer.map(drop))
     }
 
     /// The job that has the name, held against the one that is wanted.
-    async fn existing(&self, name: &str, body: &Value, takes_finished: bool) -> Result<Found> {
+    async fn existing(&mut self, name: &str, body: &Value, takes_finished: bool) -> Result<Found> {
         let Some(answer) = self.asked_for(name).await? else {
             return Ok(Found::Nothing);
         };
@@ -184,6 +184,8 @@ impl SagemakerDestination {
                 &cause,
             )
         })?;
+        // From here on it is known what it is.
+        self.may_run = false;
         for key in ["content", "role"].map(|key| format!("{TAG_PREFIX}{key}")) {
             let found = tags.iter().find(|tag| tag.key() == Some(&key));
             let found = found.and_then(|tag| tag.value()).unwrap_or_default();

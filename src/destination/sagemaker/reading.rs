@@ -12,7 +12,7 @@ use crate::talk::always;
 /// Lines may come so long after the program that wrote them has ended.
 const LATE: Duration = Duration::from_secs(5);
 
-/// After a job's end, its log is tried to be read for so long.
+/// After a job's end, its log is tried to be read for so long, or for `lost_after`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Before it is tried again.
@@ -55,7 +55,8 @@ impl SagemakerDestination {
     /// left, and said.
     pub(super) async fn read_out(&mut self) {
         let settled = Instant::now() + self.until_settled();
-        let until = Instant::now() + PATIENCE;
+        let lost = Duration::from_secs(self.plan.lost_after_seconds);
+        let until = Instant::now() + PATIENCE.min(lost);
         let mut failed = "Amazon CloudWatch Logs does not answer".to_owned();
         while self.starts_to_read(Some(settled)) {
             let Some(mut reading) = self.reading.take() else {

@@ -82,6 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         entry = self.entry = self.server.services.journal.begin(call.service, call.operation, call.subject)
         try:
             seen = self.path + (body.decode(errors="replace") if body else "")
+            self.forgotten = self.server.faults.forgotten
             fault = self.server.faults.take(call, seen)
             if fault:
                 entry["fault"] = fault.fault
@@ -192,8 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault.fault.startswith("reset"):
             self.server.resetting.add(id(self.connection))
             return
-        forgotten = self.server.faults.forgotten
-        while not self.server.stopping.is_set() and self.server.faults.forgotten == forgotten:
+        while not self.server.stopping.is_set() and self.server.faults.forgotten == self.forgotten:
             if select.select([self.connection], [], [], 0.2)[0] and not self.connection.recv(1 << 16):
                 return
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Site, TRAIN, signal};
 use crate::with_rig::support::stand_in::{StandIn, once};
+use crate::with_rig::support::step::process_of;
 
 /// No job runs this long after the word to stop.
 const WITHIN: f64 = 5.0;
@@ -174,13 +175,13 @@ fn launching(faults: &Value, after: usize) -> (Site, usize) {
 #[test]
 fn while_the_image_is_built() {
     let site = Site::new(TRAIN);
-    let words = "sleep 300";
+    let words = format!("sleep 300 # {}", site.name);
     let dockerfile = format!(
         "FROM scratch\nCOPY busybox train.sh validate.sh /\nSHELL [\"/busybox\", \"sh\", \"-c\"]\nRUN /busybox {words}\n"
     );
     site.project.write("image/Dockerfile", &dockerfile);
     let mut run = Run::start(&site);
-    run.until(|_, said| said.contains(words));
+    run.until(|_, _| process_of(&words).is_some());
     let ended = run.interrupt(Signal::TERM);
     assert_eq!(ended.code, Some(130), "{}", ended.said);
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);

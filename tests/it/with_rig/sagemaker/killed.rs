@@ -1,7 +1,7 @@
 //! `kill -9` at moments drawn by lot over the whole life of a run, each followed by what a user
 //! types then: the same command.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +28,8 @@ enum Moment {
     Before(usize),
     /// The request of this number is done, and the answer is on its way.
     After(usize),
+    /// Results are fetched, and this time is over.
+    Fetched(Duration),
 }
 
 #[test]
@@ -52,8 +54,12 @@ fn a_run_that_is_killed_at_any_moment_is_made_good_by_the_same_command() {
                 let requests = requests_of_a_run(&site);
                 let draws = draws.iter().enumerate().skip(lane).step_by(LANES);
                 for (number, (part, kind, milliseconds)) in draws {
-                    let request = 1 + (part * requests as f64) as usize;
+                    // How often the log is read differs: the last part of a run is another moment.
+                    let request = 1 + (part * requests as f64 * 0.9) as usize;
                     let moment = match kind {
+                        _ if number + 2 >= MOMENTS => {
+                            Moment::Fetched(Duration::from_millis(5 * milliseconds))
+                        }
                         0 => Moment::Later(request, Duration::from_millis(*milliseconds)),
                         1 => Moment::Before(request),
                         _ => Moment::After(request),
@@ -94,7 +100,7 @@ fn killed_at(site: &Site, number: usize, moment: Moment) {
         site.aws.set("faults", &fault);
     };
     match moment {
-        Moment::Later(..) => {}
+        Moment::Later(..) | Moment::Fetched(_) => {}
         Moment::Before(request) => hold("timeout-before", request),
         Moment::After(request) => hold("timeout-after", request),
     }
@@ -104,12 +110,13 @@ fn killed_at(site: &Site, number: usize, moment: Moment) {
     let is_so = |seen: &[Value]| match moment {
         Moment::Later(request, _) => seen.len() >= request,
         Moment::Before(_) | Moment::After(_) => seen.iter().any(|one| !one["fault"].is_null()),
+        Moment::Fetched(_) => seen.iter().any(|one| one["operation"] == "GetObject"),
     };
     while !is_so(&site.aws.requests(requests)) && child.try_wait().unwrap().is_none() {
         // NOTE: the journal is the only sign; the command ends in any case.
         thread::sleep(Duration::from_millis(10));
     }
-    if let Moment::Later(_, time) = moment {
+    if let Moment::Later(_, time) | Moment::Fetched(time) = moment {
         // NOTE: no state is waited for: the moment is what was drawn.
         thread::sleep(time);
     }

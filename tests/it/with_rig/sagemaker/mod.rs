@@ -1,8 +1,11 @@
 //! Training on SageMaker by the binary as a user types it, against the stand-in that really runs
 //! the jobs.
 
+mod fault_table;
+mod faults;
 mod interrupts;
 mod killed;
+mod lines;
 mod runs;
 
 use std::process::{Child, Command, Stdio};

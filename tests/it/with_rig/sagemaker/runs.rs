@@ -168,3 +168,32 @@ fn what_goes_wrong_on_the_way_makes_no_second_job() {
     assert_eq!(site.aws.jobs().len(), 1);
     assert_eq!(site.aws.faults(), json!([]));
 }
+
+#[test]
+fn a_launch_that_nobody_can_be_sure_of_is_stopped_unless_jobs_are_left() {
+    for leaves in [false, true] {
+        let site = Site::new("trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n");
+        if leaves {
+            let place = "[destinations.cloud]\n";
+            let more = format!("{place}on_cancel = \"leave\"\n");
+            site.project.replace("mlaction.toml", place, &more);
+        }
+        let denied = json!({"fault": "denied", "operation": "DescribeTrainingJob", "times": 100});
+        let faults = json!([once("reset-after", "CreateTrainingJob"), denied]);
+        site.aws.set("faults", &faults);
+        let output = site.command(&["train"]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        let status = &site.aws.jobs()[0]["status"];
+        match leaves {
+            true => {
+                assert_eq!(status, "InProgress");
+                assert!(said.contains("the job may run: `aws sagemaker"), "{said}");
+            }
+            false => {
+                assert_ne!(status, "InProgress");
+                assert!(said.contains("was told to stop"), "{said}");
+            }
+        }
+    }
+}
