@@ -52,6 +52,8 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs(arguments) => show::logs(&root()?, arguments, &talk),
         Command::Jobs(arguments) => jobs::list(&root()?, arguments),
+        Command::Collect(arguments) => jobs::collect(&root()?, arguments, &talk),
+        Command::Gc(arguments) => jobs::gc(&root()?, arguments, &talk),
         Command::Watch(arguments) => jobs::watch(&root()?, arguments, &talk),
         Command::Stop(arguments) => jobs::stop(&root()?, arguments, &talk),
         Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),

@@ -19,6 +19,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         dry_run,
         json,
         force,
+        detach,
         destination,
         baseline,
         hyperparameters,
@@ -29,6 +30,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         destination,
         baseline,
         force,
+        detach,
         hyperparameters,
     };
     let known = Known::load(&context.cache, root, context.now.as_second());
@@ -61,6 +63,9 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         talk.say(&line);
     }
     talk.detail(&text::render(&plan));
+    if detach && plan.reuse.is_none() {
+        return left(&plan, &context, json, talk);
+    }
     let Reported { report, folder } = runtime()?.block_on(run::run(&plan, &context, talk))?;
     print(&if json {
         to_json(&report)?
@@ -72,4 +77,16 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         folder.join(record::REPORT_HTML).display()
     ));
     Ok(run::exit_code(&plan, report.status).code())
+}
+
+/// Launches the training job, and leaves it.
+fn left(plan: &Plan, context: &Context, json: bool, talk: &Talk) -> Result<u8> {
+    let job = runtime()?.block_on(run::detached::detach(plan, context, talk))?;
+    talk.say(
+        "`mlaction collect` reports it when it has ended, `mlaction watch` shows how it goes on",
+    );
+    print(&match json {
+        true => to_json(&serde_json::json!({"schema_version": 1, "run": plan.run, "job": job}))?,
+        false => format!("{job}\n"),
+    })
 }

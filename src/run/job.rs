@@ -49,12 +49,8 @@ pub(super) async fn follow(
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Error::new(ExitCode::Config, texts.join("; "))
         })?;
-    // Sending much data takes a while: who cancels does not wait for it.
-    tokio::select! {
-        launched = place.launch(&job.request) => launched?,
-        () = asked_again(interrupts, 0) => {
-            return withdraw(&mut place, interrupts).await;
-        }
+    if !launch(&mut place, job, interrupts).await? {
+        return Ok(Outcome::Cancelled);
     }
     let mut splitter = Splitter::new();
     let mut piece = |piece: Piece<'_>| {
@@ -88,11 +84,21 @@ pub(super) async fn follow(
     Ok(outcome)
 }
 
-/// Takes back the launch of a job; who asks a second time does not wait until that is sure.
-async fn withdraw(place: &mut Place, interrupts: &mut Interrupts) -> Result<Outcome> {
+/// Launches a job; false when somebody asked to stop meanwhile, and there is no job now.
+pub(super) async fn launch(
+    place: &mut Place,
+    job: &Job,
+    interrupts: &mut Interrupts,
+) -> Result<bool> {
+    // Sending much data takes a while: who cancels does not wait for it.
+    tokio::select! {
+        launched = place.launch(&job.request) => return launched.map(|()| true),
+        () = asked_again(interrupts, 0) => {}
+    }
+    // Who asks a second time does not wait until the launch is taken back for sure.
     let unsure = place.unsure();
     tokio::select! {
-        withdrawn = place.withdraw() => withdrawn.map(|()| Outcome::Cancelled),
+        withdrawn = place.withdraw() => withdrawn.map(|()| false),
         () = asked_again(interrupts, 1) => Err(unsure),
     }
 }

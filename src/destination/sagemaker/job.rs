@@ -75,6 +75,9 @@ pub struct Settings<'a> {
     pub talk: Talk,
 }
 
+/// A reader, and how its last round went.
+type Read = (LogReader<File>, Result<(), String>);
+
 type Described = Result<DescribeTrainingJobOutput, SdkError<DescribeTrainingJobError>>;
 
 /// A training job of SageMaker.
@@ -89,7 +92,7 @@ pub struct SagemakerDestination {
     pub(super) talk: Talk,
     pub(super) log: JobLog,
     /// Its name, once it may be there.
-    pub(super) name: Option<String>,
+    pub(in crate::destination) name: Option<String>,
     pub(super) creating: Option<Creating>,
     /// Nobody knows whether it is there.
     pub(super) may_run: bool,
@@ -100,7 +103,7 @@ pub struct SagemakerDestination {
     asked: Option<Instant>,
     pace: Duration,
     pub(super) reader: Option<LogReader<File>>,
-    pub(super) reading: Option<JoinHandle<(LogReader<File>, Result<(), String>)>>,
+    pub(super) reading: Option<JoinHandle<Read>>,
     /// What SageMaker said last.
     pub(super) last: Option<DescribeTrainingJobOutput>,
     ended: Option<JobState>,

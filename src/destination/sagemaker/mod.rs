@@ -26,6 +26,7 @@ mod rules;
 pub mod settings;
 mod state;
 mod stop;
+mod supersede;
 
 use aws_config::SdkConfig;
 
