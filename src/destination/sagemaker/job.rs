@@ -102,6 +102,8 @@ pub struct SagemakerDestination {
     /// When it was asked about, and how long to wait until the next time.
     asked: Option<Instant>,
     pace: Duration,
+    /// Why the last question about it had no answer.
+    unseen: Option<String>,
     pub(super) reader: Option<LogReader<File>>,
     pub(super) reading: Option<JoinHandle<Read>>,
     /// What SageMaker said last.
@@ -141,6 +143,7 @@ impl SagemakerDestination {
             describing: None,
             asked: None,
             pace: Duration::from_secs(plan.poll_seconds),
+            unseen: None,
             reader: None,
             reading: None,
             last: None,
@@ -230,8 +233,13 @@ impl Destination for SagemakerDestination {
             });
         }
         match self.described(&name).await {
-            None => Ok(JobState::Running),
+            // Nothing new: whoever is out of sight stays so.
+            None => match self.unseen.clone() {
+                Some(reason) => Err(PollError::Transient(reason)),
+                None => Ok(JobState::Running),
+            },
             Some(Ok(answer)) => {
+                self.unseen = None;
                 self.pace = Duration::from_secs(self.plan.poll_seconds);
                 Ok(self.take(answer))
             }
@@ -243,7 +251,10 @@ impl Destination for SagemakerDestination {
                 let error = self.failed(&what, action, &name, ExitCode::JobFailed, &cause);
                 Err(match problem::is_lasting(&cause) {
                     true => PollError::Permanent(error),
-                    false => PollError::Transient(error.to_string()),
+                    false => {
+                        self.unseen = Some(error.to_string());
+                        PollError::Transient(error.to_string())
+                    }
                 })
             }
         }
