@@ -1,5 +1,5 @@
-//! When the log of a job is read: side by side with the job, and to its end, which Amazon CloudWatch
-//! may have later than the job's.
+//! When the log of a job is read: side by side with the job, and to its end, which may come later
+//! than the job's.
 
 use std::time::Duration;
 

@@ -103,38 +103,6 @@ macro_rules! before {
     };
 }
 
-/// The same for a call whose answer has no body that could be damaged.
-macro_rules! sent {
-    ($code:expr, $action:literal) => {
-        &[
-            row(BUSY, $code, TAKES_NO_MORE, "wait and run again", NoJob),
-            row(
-                &["internal"],
-                $code,
-                OWN_FAULT,
-                "run again in a while",
-                NoJob,
-            ),
-            row(
-                &["reset-before", "reset-after"],
-                $code,
-                SILENT,
-                NETWORK,
-                NoJob,
-            ),
-            row(HUNG, $code, SILENT, NETWORK, NoJob),
-            row(
-                &["denied"],
-                4,
-                concat!("`", $action, "` is not allowed"),
-                "a policy that allows",
-                NoJob,
-            ),
-            row(&["expired"], 4, EXPIRED, RENEW, NoJob),
-        ]
-    };
-}
-
 /// The same for a call that fetches what a job left.
 macro_rules! after {
     ($action:literal, $broken:expr, $cut:expr) => {
@@ -156,6 +124,38 @@ macro_rules! after {
         ]
     };
 }
+
+/// A call whose answer has no body that could be damaged.
+const WHOLE: &[Row] = &[
+    row(BUSY, 12, TAKES_NO_MORE, "wait and run again", NoJob),
+    row(&["internal"], 12, OWN_FAULT, "run again in a while", NoJob),
+    row(&["reset-before", "reset-after"], 12, SILENT, NETWORK, NoJob),
+    row(HUNG, 12, SILENT, NETWORK, NoJob),
+    row(
+        &["denied"],
+        4,
+        "`s3:PutObject` is not allowed",
+        "a policy that allows",
+        NoJob,
+    ),
+    row(&["expired"], 4, EXPIRED, RENEW, NoJob),
+];
+
+/// The same for a part of a large file. That no answer comes to it is noticed after the time that a
+/// slow line takes for all of the parts: too late for a test.
+const PARTS: &[Row] = &[
+    row(BUSY, 12, TAKES_NO_MORE, "wait and run again", NoJob),
+    row(&["internal"], 12, OWN_FAULT, "run again in a while", NoJob),
+    row(&["reset-before", "reset-after"], 12, SILENT, NETWORK, NoJob),
+    row(
+        &["denied"],
+        4,
+        "`s3:PutObject` is not allowed",
+        "a policy that allows",
+        NoJob,
+    ),
+    row(&["expired"], 4, EXPIRED, RENEW, NoJob),
+];
 
 const LOG: &[Row] = &[
     row(
@@ -233,14 +233,14 @@ pub(super) const CALLS: &[Call] = &[
         name: "s3:PutObject",
         operation: "PutObject",
         fits: "NAME",
-        rows: sent!(12, "s3:PutObject"),
+        rows: WHOLE,
     },
     Call {
         phase: "data",
         name: "s3:PutObject (a part)",
         operation: "UploadPart",
         fits: "NAME",
-        rows: sent!(12, "s3:PutObject"),
+        rows: PARTS,
     },
     Call {
         phase: "data",
@@ -431,6 +431,8 @@ What a run does when AWS does not answer as it should. Each row was tried agains
 **Once**, every fault but these is recovered from: the call is repeated, nothing is sent, launched or logged
 twice. `denied` is not repeated, as nothing changes by itself. `expired` is not repeated except while a
 job is watched.
+
+An answer is waited for 30 seconds, four times; after a part of a large file, as long as a slow line takes.
 
 **Lasting**, it comes to this. The code is the [exit code](exit-codes.md); with 0, the report warns of what is missing.
 
