@@ -171,7 +171,7 @@ fn a_fault_that_lasts_is_told_with_its_own_code_and_advice() {
 fn a_silence_that_lasts_is_told_with_its_own_code_and_advice() {
     let rows = rows(is_hung);
     at_once(WAITING_AT_ONCE, rows, |aws, (call, row)| {
-        lasting(aws, call, row)
+        lasting(aws, call, row);
     });
 }
 

@@ -37,7 +37,7 @@ fn a_run_that_is_killed_at_any_moment_is_made_good_by_the_same_command() {
     let seed = std::env::var(SEED).ok().map_or_else(clock, |seed| {
         seed.parse().expect("MLACTION_TEST_SEED is a number")
     });
-    eprintln!("{SEED}={seed}");
+    note(&format!("{SEED}={seed}"));
     let mut lot = Lot(seed);
     // Which part of a run, which kind of moment, how many milliseconds.
     let draws: Vec<(f64, u64, u64)> = (0..MOMENTS)
@@ -128,10 +128,10 @@ fn killed_at(site: &Site, number: usize, moment: Moment) {
     let last = seen
         .last()
         .map_or("", |last| last["operation"].as_str().unwrap());
-    eprintln!(
+    note(&format!(
         "{number}: {moment:?}, {} requests, {last}, ended: {has_ended}",
         seen.len()
-    );
+    ));
     // Half of the re-runs are on another machine, with the same files.
     if number % 4 < 2 && site.project.path().join(".mlaction").exists() {
         site.forget();
@@ -198,12 +198,20 @@ fn nothing_was_sent_twice(requests: &[Value], moment: &Moment) {
     assert!(manifests.len() <= 1, "{moment:?}: {manifests:?}");
 }
 
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever sees the test fail needs the seed"
+)]
+fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 fn clock() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.unwrap().subsec_nanos().into()
 }
 
-/// Numbers by lot: SplitMix64, <https://prng.di.unimi.it/splitmix64.c>.
+/// Numbers by lot: `SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>.
 struct Lot(u64);
 
 impl Lot {
