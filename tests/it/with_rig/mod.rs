@@ -10,5 +10,6 @@ mod killed;
 mod registry;
 mod s3;
 mod sagemaker;
+mod sagemaker_baseline;
 mod sagemaker_jobs;
 mod support;
