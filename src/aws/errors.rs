@@ -3,6 +3,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 
+use super::damaged::DAMAGED;
 use crate::error::{Error, ExitCode, chain};
 use crate::report::text;
 
@@ -36,6 +37,24 @@ const BAD_IDENTITY: &[&str] = &[
     "IncompleteSignature",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
+];
+
+/// Words that AWS uses for "not now".
+const BUSY: &[&str] = &[
+    "ThrottlingException",
+    "Throttling",
+    "TooManyRequestsException",
+    "SlowDown",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+];
+
+/// Words that AWS uses for a fault of its own.
+const BROKEN: &[&str] = &[
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "ServerException",
 ];
 
 impl Doing<'_> {
@@ -88,9 +107,13 @@ impl Doing<'_> {
                 credentials(format!("cannot {what}: AWS does not know the credentials"))
                     .hint(format!("check AWS_ACCESS_KEY_ID or the profile; for keys of another partition or a region that the account has not enabled (`{region}`?) AWS says the same"))
             }
-            "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "SlowDown" | "ServiceUnavailable" => {
+            code if BUSY.contains(&code) => {
                 Error::new(*exit, format!("cannot {what}: AWS takes no more requests for now"))
                     .hint("wait and run again, or ask for a higher quota")
+            }
+            code if BROKEN.contains(&code) => {
+                Error::new(*exit, format!("cannot {what}: AWS has a fault of its own"))
+                    .hint("run again in a while; <https://health.aws.amazon.com> says what is known")
             }
             "LimitExceededException" => {
                 Error::new(*exit, format!("cannot {what}: a quota is exhausted"))
@@ -170,6 +193,12 @@ impl Doing<'_> {
                 },
             );
             error.hint("set AWS_PROFILE and run `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; in GitHub Actions let the job assume a role (`permissions: id-token: write`)")
+        } else if has(&[DAMAGED]) {
+            Error::new(
+                *exit,
+                format!("cannot {what}: AWS's answers do not arrive whole"),
+            )
+            .hint("run again; when it happens again, something on the way cuts them: a proxy (HTTPS_PROXY)?")
         } else if has(&["certificate", "Certificate", "tls", "TLS"]) {
             Error::new(
                 *exit,

@@ -1,6 +1,7 @@
 //! Amazon Web Services: who asks, one configuration for all clients, and their errors in words.
 
 pub mod credentials;
+pub mod damaged;
 pub mod errors;
 pub mod s3;
 pub mod settings;

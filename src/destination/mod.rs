@@ -104,6 +104,8 @@ pub struct Artifacts {
     pub metrics: Vec<PathBuf>,
     /// Metrics that the place read by itself, for those that nothing else says.
     pub last_metrics: Vec<(String, Number)>,
+    /// What is missing, or is not as it should be.
+    pub warnings: Vec<String>,
     /// Where the model is besides, for a job that runs at the same place.
     pub model_at: Option<String>,
     /// What the report says of the job: its name there, what it cost.

@@ -152,6 +152,17 @@ impl Place {
             Self::Sagemaker(place) => place.stop(Stop::Now).await,
         }
     }
+
+    /// What somebody must know who does not wait until a job's launch is taken back.
+    #[must_use]
+    pub fn unsure(&self) -> Error {
+        match self {
+            Self::Process(_) | Self::Docker(_) => {
+                Error::new(ExitCode::Cancelled, "cancelled before the job was launched")
+            }
+            Self::Sagemaker(place) => place.unsure(),
+        }
+    }
 }
 
 impl Destination for Place {

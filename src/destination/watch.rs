@@ -66,6 +66,15 @@ pub async fn watch<D: Destination>(
     };
     loop {
         let state = watch.poll(destination).await?;
+        let asked = *interrupts.borrow_and_update();
+        if let Some(state) = state.filter(|state| *state != JobState::Running) {
+            tokio::select! {
+                drained = watch.drain(destination, sink) => drained?,
+                // Who asks to stop now does not wait for the rest of the log.
+                () = asked_again(interrupts, asked) => {}
+            }
+            return Ok(watch.outcome(state));
+        }
         let mut wrote = false;
         for _ in 0..LOG_READS {
             let bytes = watch.logs(destination).await?;
@@ -75,12 +84,8 @@ pub async fn watch<D: Destination>(
             sink(&bytes);
             wrote = true;
         }
-        if let Some(state) = state.filter(|state| *state != JobState::Running) {
-            watch.drain(destination, sink).await?;
-            return Ok(watch.outcome(state));
-        }
-        let now = Instant::now();
         let asked = *interrupts.borrow_and_update();
+        let now = Instant::now();
         watch
             .stop_if_due(
                 destination,
@@ -101,6 +106,14 @@ pub async fn watch<D: Destination>(
                 tokio::time::sleep_until(wake).await;
             }
         }
+    }
+}
+
+/// Returns when somebody has asked to stop more often than `asked`.
+pub(crate) async fn asked_again(interrupts: &mut Interrupts, asked: u32) {
+    // NOTE: when nobody can interrupt any more, it waits for ever.
+    if interrupts.wait_for(|count| *count > asked).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -200,7 +213,8 @@ impl Watch<'_> {
         // Whoever does not hear it now is told again.
         if let Err(cause) = destination.stop(how).await {
             let since = *self.unheard.get_or_insert(now);
-            return match now - since < self.patience.lost_after {
+            // Who has asked twice waits no longer.
+            return match asked < 2 && now - since < self.patience.lost_after {
                 true => Ok(()),
                 false => Err(cause),
             };

@@ -19,6 +19,7 @@ use super::oci::{Client, DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use super::plan::{EcrPlan, RegistryPlan};
 use super::reference::{Repository, is_loopback};
 use super::{Manifest, Published, Registry, hex, publish_error};
+use crate::aws::damaged::Whole;
 use crate::aws::errors::Doing;
 use crate::error::{ExitCode, Result};
 use crate::image::BuiltImage;
@@ -60,10 +61,12 @@ impl Ecr {
         // NOTE: an API on this machine is a stand-in, and has its registry on the same port.
         let set = |name: &str| env.get(name).and_then(|url| url.parse::<http::Uri>().ok());
         let endpoint = set("AWS_ENDPOINT_URL_ECR").or_else(|| set("AWS_ENDPOINT_URL"));
+        let own = aws_sdk_ecr::config::Builder::from(config);
+        let own = own.interceptor(Whole).retry_classifier(Whole);
         let host = endpoint.and_then(|url| Some(url.authority()?.to_string()));
         Self {
             platform: platform.to_owned(),
-            sdk: Sdk::new(config),
+            sdk: Sdk::from_conf(own.build()),
             http: Client::new(env, Credentials::from_environment(&BTreeMap::new())),
             host: host.filter(|host| is_loopback(host)),
             token: Mutex::default(),

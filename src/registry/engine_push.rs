@@ -23,6 +23,9 @@ use crate::image::BuiltImage;
 /// How often a push is begun at most. The engine itself repeats each layer five times.
 const ATTEMPTS: u32 = 5;
 
+/// How often when the registry says that it has a fault of its own: one that passes, or a full disk.
+const FAILING: u32 = 3;
+
 /// No new attempt begins after this.
 const WHOLE: Duration = Duration::from_secs(2 * 3600);
 
@@ -167,7 +170,12 @@ async fn attempts(
             }
         };
         let kind = Refusal::read(&said);
-        if !kind.is_passing() || attempt == ATTEMPTS || Instant::now() > deadline {
+        let most = match kind {
+            Refusal::Failing => FAILING,
+            kind if kind.is_passing() => ATTEMPTS,
+            _ => 1,
+        };
+        if attempt >= most || Instant::now() > deadline {
             let error = kind.error(&said, target.repository(), login.as_ref());
             return Ok(Done {
                 account: all,

@@ -149,32 +149,39 @@ impl Client {
         self.body(&Asked::new(reference)).await
     }
 
+    /// What arrives damaged is asked for once more.
     async fn body(&self, asked: &Asked<'_>) -> Result<Option<(Manifest, Bytes)>> {
-        let answer = self.ask(asked, Method::GET).await?;
-        match answer.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND if asked.is_known_absence(&answer) => return Ok(None),
-            _ => return Err(asked.refused(&answer)),
+        let mut is_again = false;
+        loop {
+            let answer = self.ask(asked, Method::GET).await?;
+            match answer.status {
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND if asked.is_known_absence(&answer) => return Ok(None),
+                _ => return Err(asked.refused(&answer)),
+            }
+            let Some(media_type) = media_type(&answer.headers) else {
+                return Err(asked.refused(&answer));
+            };
+            let manifest = Manifest {
+                digest: format!("sha256:{}", super::hex(&Sha256::digest(&answer.body))),
+                media_type,
+                size: answer.body.len() as u64,
+            };
+            let said = answer
+                .headers
+                .get(DIGEST)
+                .and_then(|said| said.to_str().ok());
+            match said.filter(|said| is_digest(said) && *said != manifest.digest) {
+                None => return Ok(Some((asked.checked(manifest)?, answer.body))),
+                Some(_) if !is_again => is_again = true,
+                Some(said) => {
+                    return Err(asked.broken(format!(
+                        "it says `{said}`, its bytes are `{}`",
+                        manifest.digest
+                    )));
+                }
+            }
         }
-        let Some(media_type) = media_type(&answer.headers) else {
-            return Err(asked.refused(&answer));
-        };
-        let manifest = Manifest {
-            digest: format!("sha256:{}", super::hex(&Sha256::digest(&answer.body))),
-            media_type,
-            size: answer.body.len() as u64,
-        };
-        let said = answer
-            .headers
-            .get(DIGEST)
-            .and_then(|said| said.to_str().ok());
-        if let Some(said) = said.filter(|said| is_digest(said) && *said != manifest.digest) {
-            return Err(asked.broken(format!(
-                "it says `{said}`, its bytes are `{}`",
-                manifest.digest
-            )));
-        }
-        Ok(Some((asked.checked(manifest)?, answer.body)))
     }
 
     async fn ask(&self, asked: &Asked<'_>, method: Method) -> Result<Answer> {

@@ -117,11 +117,13 @@ impl Transport {
             let result = tokio::time::timeout(WHOLE, self.once(call)).await;
             let result = result.unwrap_or(Err(Failure::TooSlow));
             let pause = match &result {
-                Ok(answer) if is_busy(answer.status) => match retry_after(&answer.headers) {
-                    Some(asked) if asked > LONGEST_PAUSE => return result,
-                    Some(asked) => asked,
-                    None => pause(attempt, self.seed),
-                },
+                Ok(answer) if is_busy(&call.method, answer.status) => {
+                    match retry_after(&answer.headers) {
+                        Some(asked) if asked > LONGEST_PAUSE => return result,
+                        Some(asked) => asked,
+                        None => pause(attempt, self.seed),
+                    }
+                }
                 Err(Failure::Broken(_)) => pause(attempt, self.seed),
                 _ => return result,
             };
@@ -229,8 +231,11 @@ async fn read(response: Response<Incoming>) -> Result<Answer, Failure> {
     })
 }
 
-fn is_busy(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+/// Whether it may work in a moment. A registry that cannot store something says 500 each time; what
+/// is only read is asked for again.
+fn is_busy(method: &Method, status: StatusCode) -> bool {
+    let reads = [Method::GET, Method::HEAD].contains(method);
+    matches!(status.as_u16(), 429 | 502 | 503 | 504) || reads && status.as_u16() == 500
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

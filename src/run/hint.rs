@@ -13,12 +13,13 @@ const KNOWN: &[(&[&str], &str)] = &[
             "MemoryError",
             "Unable to allocate",
             "killed by SIGKILL",
+            "exit code: 137",
         ],
         "memory ran out: lower the batch size, or use a machine with more memory",
     ),
     (
         &["No space left on device"],
-        "the disk is full: make room, then run it again",
+        "the disk is full: make room, or on SageMaker take a larger `volume_gb`, then run it again",
     ),
     (
         &[
@@ -49,6 +50,22 @@ const KNOWN: &[(&[&str], &str)] = &[
     (
         &["CapacityError"],
         "AWS has no such instances just now: list more in `instance_types`, or run again later",
+    ),
+    (
+        &["No such file or directory: '/opt/ml/input/data/"],
+        "the job has no such data channel: declare it in `[data]`, and name it in `channels`",
+    ),
+    (
+        &[
+            "Could not assume role",
+            "unable to assume the role",
+            "sts:AssumeRole on the role",
+        ],
+        "the role does not let SageMaker take it: its trust policy must allow `sts:AssumeRole` to `sagemaker.amazonaws.com`",
+    ),
+    (
+        &["service limit"],
+        "a quota is exhausted: wait for other jobs, take another `instance_type`, or ask for more in Service Quotas",
     ),
     (
         &["exec format error"],
@@ -105,5 +122,53 @@ mod tests {
             .contains("pinned")
         );
         assert_eq!(of("ValueError: no rows", &["working".to_owned()]), None);
+    }
+
+    /// The texts are SageMaker's, from public issues: sagemaker-python-sdk#35, #134,
+    /// amazon-sagemaker-examples#263, #1224, #2489, rse-grand-challenge#2631, astronomer/docs#1695.
+    #[test]
+    fn what_sagemaker_says_of_a_failed_job_gets_advice() {
+        for (reason, advice) in [
+            ("AlgorithmError: , exit code: 137", "memory ran out"),
+            (
+                "AlgorithmError: ExecuteUserScriptError: RuntimeError: CUDA out of memory., exit code: 1",
+                "memory ran out",
+            ),
+            (
+                "AlgorithmError: OSError: [Errno 28] No space left on device, exit code: 1",
+                "`volume_gb`",
+            ),
+            (
+                "AlgorithmError: FileNotFoundError: [Errno 2] No such file or directory: '/opt/ml/input/data/train', exit code: 1",
+                "no such data channel",
+            ),
+            (
+                "AlgorithmError: exec /train: exec format error, exit code: 1",
+                "linux/amd64",
+            ),
+            (
+                "ClientError: Cannot pull algorithm container. Either the image does not exist or its permissions are incorrect.",
+                "could not pull the image",
+            ),
+            (
+                "ClientError: SageMaker was unable to assume the role 'arn:aws:iam::123456789012:role/a'",
+                "trust policy",
+            ),
+            (
+                "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type.",
+                "`instance_types`",
+            ),
+            (
+                "The account-level service limit 'ml.p3.2xlarge for training job usage' is 0 Instances",
+                "Service Quotas",
+            ),
+            (
+                "InternalServerError: We encountered an internal error. Please try again.",
+                "`retry_attempts`",
+            ),
+        ] {
+            let found = of(reason, &[]).unwrap_or_default();
+            assert!(found.contains(advice), "{reason}: {found}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::measured::Measured;
 use crate::destination::place::Place;
 use crate::destination::process::copy_code;
-use crate::destination::watch::{Interrupts, Outcome, watch};
+use crate::destination::watch::{Interrupts, Outcome, asked_again, watch};
 use crate::destination::{Artifacts, Destination as _};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::log::LogMetrics;
@@ -92,20 +92,14 @@ pub(super) async fn launch(
 ) -> Result<bool> {
     // Sending much data takes a while: who cancels does not wait for it.
     tokio::select! {
-        launched = place.launch(&job.request) => launched.map(|()| true),
-        () = asked_again(interrupts, 0) => {
-            place.withdraw().await?;
-            Ok(false)
-        }
+        launched = place.launch(&job.request) => return launched.map(|()| true),
+        () = asked_again(interrupts, 0) => {}
     }
-}
-
-/// Returns when somebody has asked to stop once more.
-async fn asked_again(interrupts: &mut Interrupts, asked: u32) {
-    while *interrupts.borrow_and_update() <= asked {
-        if interrupts.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    // Who asks a second time does not wait until the launch is taken back for sure.
+    let unsure = place.unsure();
+    tokio::select! {
+        withdrawn = place.withdraw() => withdrawn.map(|()| false),
+        () = asked_again(interrupts, 1) => Err(unsure),
     }
 }
 
@@ -150,11 +144,13 @@ impl Results {
             model,
             metrics,
             last_metrics,
+            warnings,
             model_at,
             facts,
         } = artifacts;
         self.model = self.model.take().or(model);
         self.model_at = self.model_at.take().or(model_at);
+        self.warnings.extend(warnings);
         self.facts.extend(facts);
         for (name, value) in last_metrics {
             let source = Source::Log;

@@ -10,7 +10,7 @@ use mlaction::error::ExitCode;
 use serde_json::Value;
 
 #[track_caller]
-fn agrees(name: &str, expected: &str) {
+pub(crate) fn agrees(name: &str, expected: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("docs")
         .join(name);

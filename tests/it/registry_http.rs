@@ -190,7 +190,7 @@ async fn a_host_that_a_registry_leads_to_cannot_ask_for_its_password() {
 
 #[tokio::test]
 async fn busy_moments_are_waited_for_and_refusals_are_not() {
-    for (status, requests) in [(429, 2), (503, 2), (403, 1), (500, 1)] {
+    for (status, requests) in [(429, 2), (503, 2), (500, 2), (403, 1)] {
         let server = MockServer::start().await;
         Mock::given(method("HEAD"))
             .respond_with(ResponseTemplate::new(status).insert_header("retry-after", "0"))

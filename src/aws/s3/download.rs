@@ -19,6 +19,9 @@ use crate::error::{Error, ExitCode, IoContext as _, Result, chain};
 /// A connection that brought so much before it broke was good: the count of attempts begins again.
 const GOOD: u64 = 1024 * 1024;
 
+/// How often an object is fetched that arrives damaged each time.
+const DAMAGED: u32 = 3;
+
 /// An object that is on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Downloaded {
@@ -53,7 +56,7 @@ enum Broken {
 
 impl Bucket {
     /// Downloads an object to a file, which appears when it is complete. After a broken connection
-    /// the rest is fetched.
+    /// the rest is fetched; what arrived damaged is fetched anew.
     ///
     /// # Errors
     /// There is no such object, or it changes meanwhile; what arrives is damaged; the file cannot
@@ -64,6 +67,23 @@ impl Bucket {
         to: &Path,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Downloaded> {
+        let mut attempt = 1;
+        loop {
+            match self.whole(key, to, progress).await? {
+                Ok(downloaded) => return Ok(downloaded),
+                Err(error) if attempt == DAMAGED => return Err(error),
+                Err(_) => pause(&mut attempt).await,
+            }
+        }
+    }
+
+    /// One download; the inner error is that of damage.
+    async fn whole(
+        &self,
+        key: &str,
+        to: &Path,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Result<Downloaded>> {
         let what = format!("download `{}`", self.uri(key));
         let writing = || format!("cannot write `{}`", to.display());
         let part = atomic::file_in(atomic::folder_of(to)).doing(writing)?;
@@ -81,7 +101,7 @@ impl Bucket {
             let cause = match arrived.take(body, to, progress).await {
                 Ok(()) if arrived.bytes == promise.size => break,
                 Err(Broken::Connection(cause)) if arrived.bytes >= promise.size => {
-                    return Err(damaged(&what, &cause));
+                    return Ok(Err(damaged(&what, &cause)));
                 }
                 Ok(()) => "the body ended early".to_owned(),
                 Err(Broken::Connection(cause)) => cause,
@@ -104,13 +124,13 @@ impl Bucket {
             .as_ref()
             .is_some_and(|promised| *promised != crc)
         {
-            return Err(damaged(&what, "its checksum is another one"));
+            return Ok(Err(damaged(&what, "its checksum is another one")));
         }
         part.persist(to).doing(writing)?;
-        Ok(Downloaded {
+        Ok(Ok(Downloaded {
             bytes: promise.size,
             is_verified: promise.crc.is_some() || is_whole && promise.has_other,
-        })
+        }))
     }
 
     /// The object, or what comes from a byte on, if it is the same object still.

@@ -27,6 +27,7 @@ use aws_sdk_s3::config::Config;
 use aws_sdk_s3::types::ObjectStorageClass;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
+use crate::aws::damaged::Whole;
 use crate::error::Result;
 
 pub use download::Downloaded;
@@ -37,11 +38,13 @@ pub use sync::{Progress, Synced, folder};
 /// sent: on a slow line, nothing is asked for in tens of seconds although all goes well.
 const STALL: Duration = Duration::from_secs(60);
 
-/// One request with a large body: 64 MiB together at 110 KB/s.
-const BODY_ATTEMPT: Duration = Duration::from_secs(600);
+/// One request with a body is answered after this long, and the time that it takes on a slow line,
+/// in bytes a second, to send all bodies that are under way with it.
+const ANSWER: Duration = Duration::from_secs(30);
+const SLOW: u64 = 110 * 1000;
 
-/// A large body with its repetitions.
-const BODY: Duration = Duration::from_secs(1800);
+/// How often a body is sent at most when no answer comes in time.
+const SENDINGS: u32 = 3;
 
 /// Bytes that are read, hashed or handed on at once.
 const CHUNK: usize = 256 * 1024;
@@ -77,7 +80,10 @@ impl Bucket {
         let stall = StalledStreamProtectionConfig::enabled()
             .grace_period(STALL)
             .build();
-        let own = aws_sdk_s3::config::Builder::from(config).stalled_stream_protection(stall);
+        let own = aws_sdk_s3::config::Builder::from(config)
+            .stalled_stream_protection(stall)
+            .interceptor(Whole)
+            .retry_classifier(Whole);
         Self {
             sdk: Sdk::from_conf(own.build()),
             name: name.to_owned(),
@@ -136,11 +142,12 @@ impl Bucket {
     }
 }
 
-/// The deadlines of requests with large bodies.
-fn body_deadlines() -> aws_sdk_s3::config::Builder {
+/// The deadlines of a request with a body, when so many bytes are under way at most.
+fn body_deadlines(bytes: u64) -> aws_sdk_s3::config::Builder {
+    let attempt = ANSWER + Duration::from_secs(bytes / SLOW);
     let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(BODY_ATTEMPT)
-        .operation_timeout(BODY)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * SENDINGS)
         .build();
     Config::builder().timeout_config(timeouts)
 }

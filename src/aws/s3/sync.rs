@@ -97,7 +97,7 @@ impl Bucket {
             false => HashMap::new(),
         };
         let total = Arc::new(AtomicU64::new(done.bytes));
-        let upload = Upload::new(self, total.clone());
+        let upload = Upload::new(self, sent.bytes, total.clone());
         // NOTE: by number, as a future that borrows a closure's argument cannot change threads.
         let uploads = (0..missing.len()).map(|number| {
             let wanted = missing[number];

@@ -46,6 +46,8 @@ pub(super) struct Upload<'b> {
     in_flight: Semaphore,
     /// Bytes that are in S3 or on their way.
     total: Arc<AtomicU64>,
+    /// Most bytes that are on their way at once.
+    at_once: u64,
 }
 
 /// Why a file in parts is not there.
@@ -79,11 +81,13 @@ struct There {
 }
 
 impl<'b> Upload<'b> {
-    pub(super) fn new(bucket: &'b Bucket, total: Arc<AtomicU64>) -> Self {
+    /// For so many bytes.
+    pub(super) fn new(bucket: &'b Bucket, bytes: u64, total: Arc<AtomicU64>) -> Self {
         Self {
             bucket,
             in_flight: Semaphore::new((IN_FLIGHT / PERMIT) as usize),
             total,
+            at_once: bytes.min(IN_FLIGHT),
         }
     }
 
@@ -164,7 +168,7 @@ impl OneFile<'_, '_> {
             .body(piece.body(&meter))
             .customize()
             .disable_payload_signing()
-            .config_override(body_deadlines())
+            .config_override(body_deadlines(self.upload.at_once))
             .send()
             .await;
         if let Err(error) = sent {
@@ -302,7 +306,7 @@ impl OneFile<'_, '_> {
             .body(piece.body(meter))
             .customize()
             .disable_payload_signing()
-            .config_override(body_deadlines())
+            .config_override(body_deadlines(self.upload.at_once))
             .send()
             .await;
         let sent = match sent {

@@ -14,7 +14,7 @@ use aws_sdk_sagemaker::operation::describe_training_job::{
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::launch::Creating;
+use super::creating::Creating;
 use super::logs::LogReader;
 use super::plan::SagemakerPlan;
 use super::request::Request;
@@ -30,7 +30,7 @@ use crate::registry::ImageRef;
 use crate::talk::Talk;
 
 /// An answer that takes longer is taken up the next time.
-const ASKING: Duration = Duration::from_secs(1);
+pub(super) const ASKING: Duration = Duration::from_secs(1);
 
 /// Longest time between two questions about a job while AWS is busy, in times of the usual one.
 const WIDEST: u32 = 4;
@@ -41,9 +41,6 @@ const LONGEST: Duration = Duration::from_secs(60 * 24 * 3600);
 
 /// A job that is stopped uploads its results after its grace.
 const UPLOADING: Duration = Duration::from_secs(600);
-
-/// Without an answer for so long, a job is out of sight.
-const LOST: Duration = Duration::from_secs(600);
 
 /// How a job comes to be.
 #[derive(Debug, Clone)]
@@ -101,15 +98,23 @@ pub struct SagemakerDestination {
     /// Its name, once it may be there.
     pub(in crate::destination) name: Option<String>,
     pub(super) creating: Option<Creating>,
+    /// Nobody knows whether it is there.
+    pub(super) may_run: bool,
+    /// The word to stop was heard.
+    is_stopping: bool,
     describing: Option<JoinHandle<Described>>,
     /// When it was asked about, and how long to wait until the next time.
     asked: Option<Instant>,
     pace: Duration,
+    /// Why the last question about it had no answer.
+    unseen: Option<String>,
     pub(super) reader: Option<LogReader<File>>,
-    reading: Option<JoinHandle<Read>>,
+    pub(super) reading: Option<JoinHandle<Read>>,
     /// What SageMaker said last.
     pub(super) last: Option<DescribeTrainingJobOutput>,
     ended: Option<JobState>,
+    /// What is missing in its results.
+    pub(super) warnings: Vec<String>,
     /// Nobody looks after it any more.
     pub(super) is_left: bool,
 }
@@ -127,7 +132,7 @@ impl SagemakerDestination {
             talk,
         } = settings;
         Self {
-            sdk: Sdk::new(&access.config),
+            sdk: super::client(&access.config),
             config: access.config.clone(),
             unsigned: Unsigned::new(access),
             plan: plan.clone(),
@@ -138,13 +143,17 @@ impl SagemakerDestination {
             log: JobLog::of(run),
             name: None,
             creating: None,
+            may_run: false,
+            is_stopping: false,
             describing: None,
             asked: None,
             pace: Duration::from_secs(plan.poll_seconds),
+            unseen: None,
             reader: None,
             reading: None,
             last: None,
             ended: None,
+            warnings: Vec::new(),
             is_left: false,
         }
     }
@@ -157,7 +166,7 @@ impl SagemakerDestination {
             poll: (poll / 10, poll / 3),
             max_runtime: LONGEST,
             stop_within: Duration::from_secs(super::plan::GRACE_SECONDS) + UPLOADING,
-            lost_after: LOST.max(poll * 3),
+            lost_after: Duration::from_secs(self.plan.lost_after_seconds).max(poll * 3),
         }
     }
 
@@ -187,36 +196,6 @@ impl SagemakerDestination {
         }
     }
 
-    /// Whether the log is read now.
-    fn starts_to_read(&mut self, has_ended: bool) -> bool {
-        if let Some(reader) = self.reader.take_if(|reader| reader.is_due()) {
-            self.reading = Some(tokio::spawn(reader.read(has_ended)));
-        }
-        self.reading.is_some()
-    }
-
-    /// Waits for what is read of the log; at its end, until it is there.
-    async fn read(&mut self, has_ended: bool) -> Result<(), String> {
-        let Some(mut reading) = self.reading.take() else {
-            return Ok(());
-        };
-        let patience = if has_ended { LOST } else { ASKING };
-        match timeout(patience, &mut reading).await {
-            Ok(Ok((reader, read))) => {
-                self.reader = Some(reader);
-                read
-            }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => {
-                self.reading = Some(reading);
-                match has_ended {
-                    true => Err("Amazon CloudWatch Logs does not answer".to_owned()),
-                    false => Ok(()),
-                }
-            }
-        }
-    }
-
     /// The job runs on, and nobody looks after it any more.
     fn out_of_sight(&mut self, name: &str) -> PollError {
         self.is_left = true;
@@ -241,7 +220,14 @@ impl Destination for SagemakerDestination {
     type Request = Request;
 
     async fn launch(&mut self, request: &Request) -> Result<(), Error> {
-        self.start(request).await
+        let started = self.start(request).await;
+        let leaves = self.plan.settings.on_cancel == OnCancel::Leave;
+        match (started, &self.name) {
+            (Err(error), Some(name)) if self.may_run && !leaves => {
+                Err(self.given_up(name, error).await)
+            }
+            (started, _) => started,
+        }
     }
 
     async fn poll(&mut self) -> Result<JobState, PollError> {
@@ -261,8 +247,13 @@ impl Destination for SagemakerDestination {
             return Err(self.out_of_sight(&name));
         }
         match self.described(&name).await {
-            None => Ok(JobState::Running),
+            // Nothing new: whoever is out of sight stays so.
+            None => match self.unseen.clone() {
+                Some(reason) => Err(PollError::Transient(reason)),
+                None => Ok(JobState::Running),
+            },
             Some(Ok(answer)) => {
+                self.unseen = None;
                 if self.unsigned.is_over() {
                     self.talk.say("AWS takes the credentials again");
                 }
@@ -286,7 +277,10 @@ impl Destination for SagemakerDestination {
                 let error = self.failed(&what, action, &name, ExitCode::JobFailed, &cause);
                 Err(match problem::is_lasting(&cause) {
                     true => PollError::Permanent(error),
-                    false => PollError::Transient(error.to_string()),
+                    false => {
+                        self.unseen = Some(error.to_string());
+                        PollError::Transient(error.to_string())
+                    }
                 })
             }
         }
@@ -296,14 +290,13 @@ impl Destination for SagemakerDestination {
         if self.is_left {
             return Ok(Vec::new());
         }
-        let has_ended = self.ended.is_some();
-        let mut failed = None;
-        while failed.is_none() && self.starts_to_read(has_ended) {
-            failed = self.read(has_ended).await.err();
-            if !has_ended {
-                break;
+        let failed = match self.ended {
+            None => self.read_on().await.err(),
+            Some(_) => {
+                self.read_out().await;
+                None
             }
-        }
+        };
         let bytes = self.log.more()?;
         match failed {
             Some(reason) if bytes.is_empty() => Err(PollError::Transient(reason)),
@@ -319,14 +312,17 @@ impl Destination for SagemakerDestination {
             self.is_left = true;
             return Ok(());
         }
-        // What is asked for in this moment may be there after it.
-        if let Some(creating) = self.creating.take() {
-            creating.wait().await;
-        }
-        if let Some(name) = self.name.clone() {
-            let told = stop::tell(&self.sdk, &self.plan.settings, &name).await;
+        if let Some(name) = self.name.clone().filter(|_| !self.is_stopping) {
+            let told = match self.creating.take() {
+                // What is asked for in this moment may be there after it.
+                Some(creating) => self.take_back(&name, creating).await,
+                None => stop::tell(&self.sdk, &self.plan.settings, &name)
+                    .await
+                    .map(drop),
+            };
             self.unsigned.stopped(how, &told);
             told?;
+            self.is_stopping = true;
         }
         // It ends by itself now, and there is no way to hurry it.
         self.is_left |= how == Stop::Now;
@@ -335,8 +331,27 @@ impl Destination for SagemakerDestination {
 
     async fn fetch(&mut self) -> Result<Artifacts, Error> {
         match (self.is_left, self.last.take()) {
-            (false, Some(answer)) => self.bring(&answer).await,
+            (false, Some(answer)) => {
+                let brought = self.bring(&answer).await.map_err(|error| match self.ended {
+                    Some(JobState::Succeeded) => still_there(error),
+                    _ => error,
+                });
+                let mut artifacts = brought?;
+                artifacts.warnings.append(&mut self.warnings);
+                Ok(artifacts)
+            }
             _ => Ok(Artifacts::default()),
         }
     }
+}
+
+/// The job has done its work, whatever becomes of the way here.
+fn still_there(error: Error) -> Error {
+    let known = match error.advice() {
+        Some(advice) => format!("{advice}; "),
+        None => String::new(),
+    };
+    error.hint(format!(
+        "{known}the job has ended well: the same command fetches what it left, and trains nothing again"
+    ))
 }

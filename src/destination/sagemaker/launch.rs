@@ -11,8 +11,8 @@ use aws_sdk_sagemaker::operation::create_training_job::CreateTrainingJobError;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::types::{Tag, TrainingJobStatus as Status};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
+use super::creating::Creating;
 use super::job::{SagemakerDestination, Way};
 use super::logs::LogReader;
 use super::names::{self, DETACHED, TAG_PREFIX};
@@ -24,9 +24,6 @@ use crate::report::text;
 /// How often the next attempt's name is tried.
 const MOST_ATTEMPTS: u32 = 100;
 
-/// How long somebody who stops a job waits for the answer to its launch.
-const ANSWERING: Duration = Duration::from_secs(3);
-
 /// Before a question is asked again that decides whether there is a job.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(500),
@@ -34,19 +31,6 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
-
-/// A request that is under way: it goes on when nobody waits for it any more.
-#[derive(Debug)]
-pub(super) struct Creating(watch::Receiver<bool>);
-
-impl Creating {
-    /// Until there is an answer, but not for ever.
-    pub(super) async fn wait(mut self) {
-        let answered = self.0.wait_for(|is_answered| *is_answered);
-        // NOTE: without an answer the job is stopped all the same, if it is there.
-        let _ = tokio::time::timeout(ANSWERING, answered).await;
-    }
-}
 
 /// What became of a name that exists.
 enum Found {
@@ -97,6 +81,7 @@ impl SagemakerDestination {
             if !is_unknown && !problem::is_code(&cause, "ResourceInUse") {
                 return Err(self.refused(&name, &cause));
             }
+            self.may_run |= is_unknown;
             match self.existing(&name, &body, request.takes_finished).await? {
                 Found::Same(answer) => {
                     let status = answer.training_job_status().map_or("", Status::as_str);
@@ -110,7 +95,7 @@ impl SagemakerDestination {
                     let next = names::next_attempt(&name);
                     body["TrainingJobName"] = json!(next);
                 }
-                Found::Nothing if is_unknown => return Err(self.refused(&name, &cause)),
+                Found::Nothing if is_unknown => return Err(self.unanswered(&name, &cause)),
                 // It was deleted in this moment: its name is free again.
                 Found::Nothing => {}
             }
@@ -160,14 +145,15 @@ impl SagemakerDestination {
         body: &Value,
     ) -> Result<Result<(), SdkError<CreateTrainingJobError>>> {
         let bytes = Arc::new(body.to_string());
+        let (creating, answered) = Creating::new();
         let call = self.sdk.create_training_job().customize();
+        let call = call.interceptor(creating.guard());
         let call = call.mutate_request(move |request| {
             let length = bytes.len().to_string();
             request.headers_mut().insert("content-length", length);
             *request.body_mut() = SdkBody::from(bytes.as_str());
         });
-        let (answered, receiver) = watch::channel(false);
-        self.creating = Some(Creating(receiver));
+        self.creating = Some(creating);
         let sending = tokio::spawn(async move {
             let answer = call.send().await;
             answered.send_replace(true);
@@ -176,12 +162,13 @@ impl SagemakerDestination {
         let answer = sending.await.map_err(|error| {
             Error::new(ExitCode::Internal, "cannot launch the job").because(error)
         })?;
-        self.creating = None;
+        let creating = self.creating.take();
+        self.may_run = creating.is_some_and(|creating| creating.was_repeated());
         Ok(answer.map(drop))
     }
 
     /// The job that has the name, held against the one that is wanted.
-    async fn existing(&self, name: &str, body: &Value, takes_finished: bool) -> Result<Found> {
+    async fn existing(&mut self, name: &str, body: &Value, takes_finished: bool) -> Result<Found> {
         let Some(answer) = self.asked_for(name).await? else {
             return Ok(Found::Nothing);
         };
@@ -198,6 +185,8 @@ impl SagemakerDestination {
                 &cause,
             )
         })?;
+        // From here on it is known what it is.
+        self.may_run = false;
         for key in ["content", "role"].map(|key| format!("{TAG_PREFIX}{key}")) {
             let found = tags.iter().find(|tag| tag.key() == Some(&key));
             let found = found.and_then(|tag| tag.value()).unwrap_or_default();
@@ -275,6 +264,18 @@ impl SagemakerDestination {
         let wanted = request::model_in(body);
         image == body["AlgorithmSpecification"]["TrainingImage"].as_str()
             && (wanted.is_none() || model == wanted)
+    }
+
+    /// Nobody said that the job is launched, and it is not there: it may come yet.
+    fn unanswered(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {
+        let error = self.refused(name, cause);
+        let known = match error.advice() {
+            Some(advice) => format!("{advice}; "),
+            None => String::new(),
+        };
+        error.hint(format!(
+            "{known}no job is there now: run again, which takes it up if it comes"
+        ))
     }
 
     fn refused(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {

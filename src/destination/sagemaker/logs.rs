@@ -4,12 +4,15 @@
 //! by page; the token of a page is kept only when the page is written down.
 
 use std::io::Write;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client as Sdk;
 use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatchlogs::types::OutputLogEvent;
+use tokio::time::{Instant, sleep};
 
+use crate::aws::damaged::Whole;
 use crate::aws::errors::Doing;
 use crate::error::ExitCode;
 use crate::talk::always;
@@ -19,6 +22,9 @@ const GROUP: &str = "/aws/sagemaker/TrainingJobs";
 
 /// Streams of a large cluster are looked for anew in one of so many rounds, once all are there.
 const LOOKS: u32 = 3;
+
+/// A log is read again after so long whose job has ended.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// Most lines that one answer gives (`GetLogEvents`).
 const MOST_LINES: usize = 10_000;
@@ -33,8 +39,12 @@ pub struct LogReader<W> {
     out: W,
     streams: Vec<Stream>,
     rounds: u32,
+    /// This round has brought something.
+    is_fresh: bool,
     /// After the job's end everything was read, or cannot be read.
     is_complete: bool,
+    /// Why it cannot be read.
+    unreadable: Option<String>,
 }
 
 #[derive(Debug)]
@@ -48,15 +58,19 @@ impl<W: Write> LogReader<W> {
     #[must_use]
     pub fn new(config: &SdkConfig, job: &str, hosts: usize, out: W) -> Self {
         let region = config.region().map(|region| region.as_ref().to_owned());
+        let own = aws_sdk_cloudwatchlogs::config::Builder::from(config);
+        let own = own.interceptor(Whole).retry_classifier(Whole);
         Self {
-            sdk: Sdk::new(config),
+            sdk: Sdk::from_conf(own.build()),
             region: region.unwrap_or_default(),
             job: job.to_owned(),
             hosts,
             out,
             streams: Vec::new(),
             rounds: 0,
+            is_fresh: false,
             is_complete: false,
+            unreadable: None,
         }
     }
 
@@ -65,12 +79,27 @@ impl<W: Write> LogReader<W> {
         !self.is_complete
     }
 
-    /// Reads what is there, and gives the reader back for the next time.
-    pub(super) async fn read(mut self, has_ended: bool) -> (Self, Result<(), String>) {
-        let read = self.round(has_ended).await;
+    /// Reads what is there, and gives the reader back for the next time. Of a job that has ended,
+    /// the log is complete when it is quiet and the time is over in which lines may come.
+    pub(super) async fn read(mut self, settled: Option<Instant>) -> (Self, Result<(), String>) {
+        self.is_fresh = false;
+        let read = self.round(settled.is_some()).await;
         self.rounds = self.rounds.saturating_add(1);
-        self.is_complete |= has_ended && read.is_ok();
+        match settled {
+            Some(settled) if read.is_ok() && !self.is_complete => {
+                self.is_complete = !self.is_fresh && Instant::now() >= settled;
+                if !self.is_complete {
+                    sleep(QUIET).await;
+                }
+            }
+            _ => {}
+        }
         (self, read)
+    }
+
+    /// Why it could not be read, said once.
+    pub(super) fn unreadable(&mut self) -> Option<String> {
+        self.unreadable.take()
     }
 
     /// Reads what is there now.
@@ -182,6 +211,7 @@ impl<W: Write> LogReader<W> {
         };
         let text = written(answer.events(), self.host(&stream.name));
         self.write(&text)?;
+        self.is_fresh |= !text.is_empty();
         let next = answer.next_forward_token().map(str::to_owned);
         // Pages may be empty; the end gives its own token again.
         let goes_on = next.is_some() && next != self.streams[index].token;
@@ -209,6 +239,7 @@ impl<W: Write> LogReader<W> {
         let error = doing.error(cause);
         if code.is_some_and(|code| code.starts_with("AccessDenied")) {
             self.is_complete = true;
+            self.unreadable = Some(error.to_string());
             always(&format!("warning: {}", error.render()));
             return Ok(());
         }

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod cost;
+mod creating;
 mod extra;
 mod fetch;
 pub mod job;
@@ -19,6 +20,7 @@ pub mod names;
 pub mod plan;
 pub mod policies;
 mod problem;
+mod reading;
 pub mod request;
 mod rules;
 pub mod settings;
@@ -27,8 +29,19 @@ mod stop;
 mod supersede;
 mod unsigned;
 
+use aws_config::SdkConfig;
+
+use crate::aws::damaged::Whole;
+
 pub use limits::{Asked, check, hyperparameter_sizes};
 pub use logs::LogReader;
+
+/// A client of SageMaker.
+fn client(config: &SdkConfig) -> aws_sdk_sagemaker::Client {
+    let own = aws_sdk_sagemaker::config::Builder::from(config);
+    let own = own.interceptor(Whole).retry_classifier(Whole);
+    aws_sdk_sagemaker::Client::from_conf(own.build())
+}
 
 /// What is wrong, and where in mlaction.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]

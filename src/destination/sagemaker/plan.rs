@@ -29,6 +29,8 @@ pub struct SagemakerPlan {
     pub root: Location,
     /// Seconds between two questions about a job.
     pub poll_seconds: u64,
+    /// A job of which nothing is heard for so many seconds is given up.
+    pub lost_after_seconds: u64,
     /// With spot instances: the training job has ended after so many seconds.
     pub max_wait_seconds: Option<u64>,
     /// The instances are kept for so many seconds after the training job.
@@ -74,6 +76,7 @@ impl SagemakerPlan {
         Ok(Self {
             name: name.to_owned(),
             poll_seconds: seconds(&settings.poll).map_err(wrong)?,
+            lost_after_seconds: seconds(&settings.lost_after).map_err(wrong)?,
             max_wait_seconds: optional(&settings.max_wait).map_err(wrong)?,
             keep_alive_seconds: optional(&settings.keep_alive).map_err(wrong)?,
             here: here.transpose()?,

@@ -316,6 +316,7 @@ impl Rules<'_> {
             ("keep_alive", settings.keep_alive.as_deref()),
             ("max_wait", settings.max_wait.as_deref()),
             ("poll", Some(settings.poll.as_str())),
+            ("lost_after", Some(settings.lost_after.as_str())),
         ];
         for (key, text) in times {
             let Some(text) = text else { continue };

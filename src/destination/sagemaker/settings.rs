@@ -112,6 +112,10 @@ pub struct SagemakerSettings {
     /// How often a job is asked for its state.
     #[serde(default = "half_a_minute")]
     pub poll: String,
+    /// A job of which nothing is heard for so long is given up: it is told to stop, unless
+    /// `on_cancel = "leave"`.
+    #[serde(default = "ten_minutes")]
+    pub lost_after: String,
 }
 
 /// Some instances of one type in a cluster of several.
@@ -190,6 +194,10 @@ fn one() -> u32 {
 
 fn thirty() -> u32 {
     30
+}
+
+fn ten_minutes() -> String {
+    "10m".to_owned()
 }
 
 fn half_a_minute() -> String {

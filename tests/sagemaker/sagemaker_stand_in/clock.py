@@ -15,6 +15,8 @@ class Clock:
         self.grace = 120.0
         self.capacity_patience = 3600.0
         self.checkpoint_interval = 10.0
+        # Lines come so late to the log, even after the job's end.
+        self.log_delay = 0.0
         # The part of the time that a spot job is not billed for.
         self.spot_discount = 0.7
         self.minimum: dict[str, float] = {}
@@ -34,7 +36,7 @@ class Clock:
             setattr(self, name, value)
 
     def settings(self) -> dict:
-        names = ("factor", "grace", "capacity_patience", "checkpoint_interval", "spot_discount", "minimum")
+        names = ("factor", "grace", "capacity_patience", "checkpoint_interval", "log_delay", "spot_discount", "minimum")
         return {name: getattr(self, name) for name in names}
 
     def wait(self, condition: threading.Condition, done: Callable[[], bool], nominal: float | None = None) -> bool:

@@ -24,6 +24,7 @@ OWN_ERRORS = {
     ("sts", "denied"): ("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403),
     ("registry", "throttle"): ("TOOMANYREQUESTS", "Rate exceeded", 429),
     ("registry", "denied"): ("DENIED", "Not Authorized", 403),
+    ("registry", "expired"): ("DENIED", "Your authorization token has expired. Reauthenticate and try again.", 403),
 }
 # `-after`: the work is done, and the caller does not learn of it.
 WITHOUT_ANSWER = ("timeout-before", "timeout-after", "reset-before", "reset-after")
@@ -71,6 +72,8 @@ class Faults:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.waiting: list[Fault] = []
+        # How often all were forgotten: calls that hang since before are let go.
+        self.forgotten = 0
 
     def add(self, wanted: list[dict]) -> None:
         known = {field.name for field in fields(Fault)}
@@ -103,3 +106,4 @@ class Faults:
     def clear(self) -> None:
         with self.lock:
             self.waiting.clear()
+            self.forgotten += 1

@@ -161,7 +161,7 @@ class Job:
                 TrainingEndTime=self.training_end,
                 SecondaryStatusTransitions=[dict(step) for step in self.transitions],
                 TrainingTimeInSeconds=seconds,
-                BillableTimeInSeconds=seconds and math.ceil(seconds * (1 - (self.discount if self.spot else 0))),
+                BillableTimeInSeconds=seconds and math.ceil(round(seconds * (1 - (self.discount if self.spot else 0)), 6)),
                 FinalMetricDataList=self.final_metrics() if self.ended else None,
                 WarmPoolStatus=self.warm_pool and dict(self.warm_pool),
                 Tags=[{"Key": key, "Value": value} for key, value in self.tags.items()],

@@ -75,8 +75,10 @@ def pieces(line: bytes) -> Iterable[str]:
 class LogStream:
     """One host's stream; written by a thread of its own, so that a slow service does not hold up the program."""
 
-    def __init__(self, client, job: str, host: str, metrics: Metrics):
+    def __init__(self, client, job: str, host: str, metrics: Metrics, delay: Callable[[], float]):
         self.client = client
+        # Real seconds that a line takes to the log.
+        self.delay = delay
         self.name = f"{job}/{host}-{int(time.time())}"
         self.metrics = metrics
         self.events: queue.SimpleQueue = queue.SimpleQueue()
@@ -103,7 +105,8 @@ class LogStream:
             self.take(lines.end())
         finally:
             self.events.put(None)
-            self.thread.join()
+            if not self.delay():
+                self.thread.join()
 
     def take(self, lines: list[str]) -> None:
         for line in lines:
@@ -124,4 +127,5 @@ class LogStream:
                 event = self.events.get()
             ended = event is None
             if batch:
+                time.sleep(max(0.0, batch[-1]["timestamp"] / 1000 + self.delay() - time.time()))
                 self.client.put_log_events(logGroupName=GROUP, logStreamName=self.name, logEvents=batch)

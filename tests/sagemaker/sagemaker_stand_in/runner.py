@@ -110,7 +110,8 @@ class Runner(threading.Thread):
         job = self.job
         metrics = logs.Metrics(job.request["AlgorithmSpecification"].get("MetricDefinitions", []), job.record_metric)
         client = self.services.client("logs", job.region)
-        streams = {host.name: logs.LogStream(client, job.name, host.name, metrics) for host in fleet.hosts}
+        late = lambda: self.clock.log_delay * self.clock.factor  # noqa: E731
+        streams = {host.name: logs.LogStream(client, job.name, host.name, metrics, late) for host in fleet.hosts}
         begun = time.monotonic()
         syncing, synced = threading.Event(), None
         fleet.start(streams)

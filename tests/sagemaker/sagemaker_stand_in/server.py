@@ -82,6 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         entry = self.entry = self.server.services.journal.begin(call.service, call.operation, call.subject)
         try:
             seen = self.path + (body.decode(errors="replace") if body else "")
+            self.forgotten = self.server.faults.forgotten
             fault = self.server.faults.take(call, seen)
             if fault:
                 entry["fault"] = fault.fault
@@ -187,13 +188,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def leave(self, fault: Fault) -> None:
-        """No answer: hang until the caller gives up, or break the connection."""
+        """No answer: hang until the caller gives up or the faults are forgotten, or break the connection."""
         self.close_connection = True
         if fault.fault.startswith("reset"):
             self.server.resetting.add(id(self.connection))
             return
-        while not self.server.stopping.is_set():
-            if select.select([self.connection], [], [], 0.5)[0] and not self.connection.recv(1 << 16):
+        while not self.server.stopping.is_set() and self.server.faults.forgotten == self.forgotten:
+            if select.select([self.connection], [], [], 0.2)[0] and not self.connection.recv(1 << 16):
                 return
 
     def small_body(self) -> bytes | None:

@@ -155,7 +155,14 @@ def ordinary(request):
         running.control("scale", DEFAULT_SCALE)
 
 
-DEFAULT_SCALE = {"factor": 1, "grace": 120, "capacity_patience": 3600, "checkpoint_interval": 10, "minimum": {}}
+DEFAULT_SCALE = {
+    "factor": 1,
+    "grace": 120,
+    "capacity_patience": 3600,
+    "checkpoint_interval": 10,
+    "log_delay": 0,
+    "minimum": {},
+}
 
 
 def check_answer(operation_model, response_dict: dict, **_) -> None:

@@ -1,5 +1,6 @@
 """Calls that go wrong on demand, and what the journal says of them."""
 
+import concurrent.futures
 import http.client
 import json
 import time
@@ -83,6 +84,17 @@ def test_an_answer_that_does_not_come(stand_in, jobs, kind, done):
         stand_in.client("sagemaker", timeout=1).create_training_job(**request)
     found = [job for job in stand_in.control("journal")["jobs"] if job["name"] == request["TrainingJobName"]]
     assert bool(found) is done
+
+
+def test_calls_that_hang_are_let_go_when_faults_are_forgotten(stand_in):
+    fault(stand_in, fault="timeout-before", operation="ListTrainingJobs")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        call = pool.submit(stand_in.client("sagemaker", timeout=60).list_training_jobs)
+        while not last(stand_in, "ListTrainingJobs")["fault"]:
+            time.sleep(0.02)
+        stand_in.control("faults", method="DELETE")
+        with pytest.raises(botocore.exceptions.ConnectionClosedError):
+            call.result(timeout=30)
 
 
 def test_an_answer_that_is_not_whole(stand_in):

@@ -39,6 +39,13 @@ def test_a_job_runs_its_container(stand_in, jobs):
     assert run["exit_code"] == 0 and run["host"] == "algo-1"
 
 
+def test_lines_can_come_after_the_end_of_the_job(stand_in, jobs):
+    stand_in.control("scale", {"log_delay": 3})
+    name = jobs.run("echo late")["TrainingJobName"]
+    assert jobs.log(name) == []
+    assert poll(lambda: jobs.log(name), bool) == ["late"]
+
+
 def test_the_program_finds_what_the_contract_says(jobs):
     program = (
         "for f in hyperparameters inputdataconfig resourceconfig; do cat /opt/ml/input/config/$f.json; echo; done;"

@@ -51,7 +51,7 @@ impl Jobs {
     #[must_use]
     pub fn new(config: &SdkConfig, plan: &SagemakerPlan, project: &str) -> Self {
         Self {
-            sdk: Sdk::new(config),
+            sdk: super::client(config),
             plan: plan.clone(),
             project: tag_value(project),
         }
@@ -153,7 +153,9 @@ impl Jobs {
     /// # Errors
     /// AWS refuses, or does not answer.
     pub async fn stop(&self, name: &str) -> Result<()> {
-        stop::tell(&self.sdk, &self.plan.settings, name).await
+        stop::tell(&self.sdk, &self.plan.settings, name)
+            .await
+            .map(drop)
     }
 
     fn expression(&self, wanted: &Wanted) -> SearchExpression {

@@ -3,17 +3,23 @@
 /// The process of a build step, by words in its command line.
 #[track_caller]
 pub(crate) fn running(words: &str) -> rustix::fd::OwnedFd {
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+    let Some(process) = process_of(words) else {
+        panic!("no process has {words} in its command line");
+    };
+    let flags = rustix::process::PidfdFlags::NONBLOCK;
+    rustix::process::pidfd_open(process, flags).unwrap()
+}
+
+/// The process with some words in its command line.
+pub(crate) fn process_of(words: &str) -> Option<rustix::process::Pid> {
+    let mut entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.find_map(|entry| {
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.parse::<i32>().ok());
-        if let (Some(number), true) = (number, String::from_utf8_lossy(&line).contains(words)) {
-            let process = rustix::process::Pid::from_raw(number).unwrap();
-            let flags = rustix::process::PidfdFlags::NONBLOCK;
-            return rustix::process::pidfd_open(process, flags).unwrap();
-        }
-    }
-    panic!("no process has {words} in its command line");
+        let number = name.to_str()?.parse::<i32>().ok()?;
+        let fits = String::from_utf8_lossy(&line).contains(words);
+        fits.then(|| rustix::process::Pid::from_raw(number))?
+    })
 }
 
 /// Waits until the step has ended.

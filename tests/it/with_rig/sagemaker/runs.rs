@@ -1,176 +1,10 @@
-//! Training on SageMaker by the binary as a user types it, against the stand-in that really runs
-//! the jobs.
+//! Whole runs: reported, taken up, never repeated.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::containers::engines;
-use super::support::stand_in::{BUCKET, StandIn, once};
-use super::support::tool;
-use crate::project::{Project, stderr, stdout};
-
-const CONFIG: &str = r#"[project]
-name = "NAME"
-destination = "cloud"
-
-[image]
-context = "image"
-dockerfile = "image/Dockerfile"
-
-[registry]
-kind = "ecr"
-region = "us-east-1"
-
-[data.train]
-path = "data/train"
-[data.held_out]
-path = "data/held_out"
-
-[training]
-entry_point = "model/train.py"
-channels = ["train"]
-container_entrypoint = ["/busybox", "sh", "/train.sh"]
-max_runtime = "10m"
-
-[validation]
-entry_point = "model/validate.py"
-channels = ["held_out"]
-container_entrypoint = ["/busybox", "sh", "/validate.sh"]
-
-[[metrics.definitions]]
-name = "loss"
-regex = "loss=([0-9.]+)"
-
-[gates.accuracy]
-min = 0.5
-
-[destinations.cloud]
-kind = "sagemaker"
-region = "us-east-1"
-role = "arn:aws:iam::123456789012:role/training"
-s3 = "s3://BUCKET/ml"
-instance_type = "ml.m5.xlarge"
-poll = "1s"
-price_per_hour = 3600
-price_source = "a test"
-"#;
-
-pub(super) const TRAIN: &str = r#"
-/busybox echo "epoch=1 loss=0.5"
-/busybox cat /opt/ml/input/data/train/rows.csv > /opt/ml/model/model.txt
-/busybox echo "epoch=2 loss=0.25"
-"#;
-
-const VALIDATE: &str = r#"
-/busybox tar -xzf /opt/ml/input/data/model/model.tar.gz -C /opt/ml/output/data
-/busybox test -s /opt/ml/input/data/held_out/rows.csv || exit 1
-/busybox echo "{\"accuracy\": $(/busybox cat /opt/ml/output/data/model.txt)}" > /opt/ml/output/data/metrics.json
-"#;
-
-/// A project whose jobs go to a stand-in.
-pub(super) struct Site {
-    pub(super) project: Project,
-    pub(super) name: String,
-    engine: String,
-    pub(super) aws: StandIn,
-}
-
-impl Site {
-    #[track_caller]
-    pub(super) fn new(train: &str) -> Self {
-        let project = Project::new();
-        let unique = project.path().file_name().unwrap().to_str().unwrap();
-        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
-        let name = format!("cloud-{}", unique.to_lowercase());
-        let config = CONFIG.replace("NAME", &name).replace("BUCKET", BUCKET);
-        project.write("mlaction.toml", &config);
-        let files = "COPY busybox train.sh validate.sh /\n";
-        // What other tests take out of the engine is not this image: the label makes another id.
-        let dockerfile = format!("FROM scratch\nLABEL of={name}\n{files}");
-        project.write("image/Dockerfile", &dockerfile);
-        project.write("image/train.sh", train);
-        project.write("image/validate.sh", VALIDATE);
-        std::fs::copy(tool("busybox"), project.path().join("image/busybox")).unwrap();
-        let engine = engines().swap_remove(0);
-        Self {
-            aws: StandIn::start(&engine),
-            project,
-            name,
-            engine,
-        }
-    }
-
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.project.command(arguments);
-        command
-            .envs(self.aws.environment())
-            .env("DOCKER_HOST", &self.engine);
-        command
-    }
-
-    /// Trains, and gives the report.
-    #[track_caller]
-    pub(super) fn train(&self, code: i32) -> Value {
-        let output = self.command(&["train", "--json"]).output().unwrap();
-        let (out, err) = (stdout(&output), stderr(&output));
-        assert_eq!(output.status.code(), Some(code), "{out}{err}");
-        serde_json::from_str(&out).unwrap()
-    }
-
-    /// Trains, and leaves the command when the job's program runs.
-    #[track_caller]
-    pub(super) fn training(&self) -> Child {
-        let mut command = self.command(&["train"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
-        self.aws.until_training();
-        child
-    }
-
-    /// The same project in another folder.
-    pub(super) fn moved(mut self) -> Self {
-        let elsewhere = Project::empty();
-        let mut copy = Command::new("cp");
-        let copied = copy
-            .args(["--recursive", "--no-target-directory"])
-            .arg(self.project.path())
-            .arg(elsewhere.path())
-            .status();
-        assert!(copied.unwrap().success());
-        self.project = elsewhere;
-        self
-    }
-
-    /// What another machine would know: nothing.
-    pub(super) fn forget(&self) {
-        std::fs::remove_dir_all(self.project.path().join(".mlaction")).unwrap();
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let filter = format!("reference=*/{}", self.name);
-        let docker = |arguments: &[&str]| {
-            let mut command = Command::new("docker");
-            let output = command
-                .args(["--host", &self.engine])
-                .args(arguments)
-                .output();
-            stdout(&output.unwrap())
-        };
-        for image in docker(&["images", "--quiet", "--filter", &filter]).split_whitespace() {
-            docker(&["rmi", "--force", image]);
-        }
-    }
-}
-
-pub(super) fn signal(child: &Child, signal: Signal) {
-    let process = i32::try_from(child.id()).unwrap();
-    kill_process(Pid::from_raw(process).unwrap(), signal).unwrap();
-}
+use super::{Site, TRAIN};
+use crate::project::{stderr, stdout};
+use crate::with_rig::support::stand_in::once;
 
 #[test]
 fn a_run_is_reported_and_the_same_content_is_never_launched_again() {
@@ -238,22 +72,6 @@ fn validation_as_a_job_gets_the_model_of_the_job_that_trained() {
         model.unwrap().ends_with("-2-train/output/model.tar.gz"),
         "{model:?}"
     );
-}
-
-#[test]
-fn an_interrupt_leaves_no_running_job() {
-    let site = Site::new("trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n");
-    let mut child = site.training();
-    let begun = Instant::now();
-    signal(&child, Signal::INT);
-    site.aws.until(|jobs| jobs[0]["status"] != "InProgress");
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(site.aws.jobs()[0]["status"], "Stopped");
 }
 
 #[test]
@@ -349,4 +167,33 @@ fn what_goes_wrong_on_the_way_makes_no_second_job() {
     assert_eq!(report["curves"]["loss"]["count"], 2, "{report}");
     assert_eq!(site.aws.jobs().len(), 1);
     assert_eq!(site.aws.faults(), json!([]));
+}
+
+#[test]
+fn a_launch_that_nobody_can_be_sure_of_is_stopped_unless_jobs_are_left() {
+    for leaves in [false, true] {
+        let site = Site::new("trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n");
+        if leaves {
+            let place = "[destinations.cloud]\n";
+            let more = format!("{place}on_cancel = \"leave\"\n");
+            site.project.replace("mlaction.toml", place, &more);
+        }
+        let denied = json!({"fault": "denied", "operation": "DescribeTrainingJob", "times": 100});
+        let faults = json!([once("reset-after", "CreateTrainingJob"), denied]);
+        site.aws.set("faults", &faults);
+        let output = site.command(&["train"]).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        let status = &site.aws.jobs()[0]["status"];
+        match leaves {
+            true => {
+                assert_eq!(status, "InProgress");
+                assert!(said.contains("the job may run: `aws sagemaker"), "{said}");
+            }
+            false => {
+                assert_ne!(status, "InProgress");
+                assert!(said.contains("was told to stop"), "{said}");
+            }
+        }
+    }
 }
