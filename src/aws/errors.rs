@@ -93,7 +93,7 @@ impl Doing<'_> {
             }
             code if EXPIRED.contains(&code) => {
                 credentials(format!("cannot {what}: the AWS credentials have expired"))
-                    .hint("renew them: `aws sso login`, or in CI the step that assumes the role")
+                    .hint("renew them: `aws sso login`; in GitHub Actions, `aws.role_to_assume` has mlaction do it by itself")
             }
             code if is_of_another_time(code, message) => {
                 credentials(format!("cannot {what}: this machine's clock is wrong"))
@@ -192,7 +192,7 @@ impl Doing<'_> {
                     false => format!("cannot {what}: there are no AWS credentials"),
                 },
             );
-            error.hint("set AWS_PROFILE and run `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; in GitHub Actions let the job assume a role (`permissions: id-token: write`)")
+            error.hint("set AWS_PROFILE and run `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; in GitHub Actions name a role in `aws.role_to_assume` (`permissions: id-token: write`)")
         } else if has(&[DAMAGED]) {
             Error::new(
                 *exit,

@@ -12,6 +12,9 @@ use crate::destination::Stop;
 use crate::error::{Error, ExitCode, Result};
 use crate::talk::always;
 
+/// What to do where nothing better is known.
+const RENEW: &str = "renew the credentials";
+
 /// Credentials of no use, put up with for a while.
 #[derive(Debug)]
 pub(super) struct Unsigned {
@@ -74,11 +77,11 @@ impl Unsigned {
         let message = format!("the job `{job}` runs on, and nobody watches it");
         let error = Error::new(ExitCode::Credentials, message);
         let (error, advice) = match &self.now {
-            Some((_, cause)) => (error.because(cause), cause.advice().unwrap_or_default()),
-            None => (error, ""),
+            Some((_, cause)) => (error.because(cause), cause.advice().unwrap_or(RENEW)),
+            None => (error, RENEW),
         };
         error.hint(format!(
-            "it may cost money. With new credentials, `mlaction train --destination {destination}` goes on with it, `mlaction watch {job} --destination {destination}` shows it, and `mlaction stop {job} --destination {destination}` stops it. For new ones: {advice}"
+            "{advice}. Then `mlaction train --destination {destination}` goes on with it, `mlaction watch {job} --destination {destination}` shows it, and `mlaction stop {job} --destination {destination}` stops it; until then it may cost money"
         ))
     }
 }
