@@ -208,7 +208,7 @@ fn while_the_launch_is_not_answered_and_the_job_comes_later() {
     let slow = json!({"fault": "slow", "operation": "CreateTrainingJob", "milliseconds": 7000});
     let (site, more) = launching(&slow, 1);
     assert_eq!(more, 0);
-    assert_eq!(site.aws.jobs()[0]["status"], "Stopped");
+    site.aws.until(|jobs| jobs[0]["status"] == "Stopped");
 }
 
 #[test]
