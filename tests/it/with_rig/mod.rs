@@ -10,4 +10,6 @@ mod killed;
 mod registry;
 mod s3;
 mod sagemaker;
+mod sagemaker_nodes;
+mod sagemaker_toolkit;
 mod support;
