@@ -1,5 +1,5 @@
-//! A container whose program is AWS's own training toolkit (`sagemaker-training`, PyPI) trains on the
-//! stand-in and in the `docker` destination alike.
+//! A container whose program is the training toolkit of AWS (package `sagemaker-training`) trains on
+//! the stand-in and in the `docker` destination alike.
 
 use std::process::Command;
 
