@@ -78,7 +78,7 @@ impl Sizes {
         let mut size = 0;
         if let Some(mut body) = body {
             while let Some(bytes) = body.next().await {
-                let bytes = bytes.map_err(|error| s3_error!(error, IncompleteBody))?;
+                let bytes = bytes.map_err(|error| s3_error!(IncompleteBody, "{error}"))?;
                 size += bytes.len() as i64;
             }
         }
