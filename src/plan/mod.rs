@@ -29,6 +29,7 @@ use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
 use crate::report::DataSource;
 use image::ImagePlan;
+pub(crate) use jobs::TRAIN;
 use jobs::{JobSettings, Jobs};
 
 /// Version of the plan's JSON form.
@@ -179,6 +180,8 @@ pub struct Choices {
     pub baseline: Option<PathBuf>,
     /// Train again although a finished run has the same content.
     pub force: bool,
+    /// Leave the training job when it is launched.
+    pub detach: bool,
     /// Hyperparameters that replace those of the config.
     pub hyperparameters: Vec<(String, String)>,
 }
@@ -217,6 +220,7 @@ impl Plan {
             destination,
             baseline: baseline_file,
             force,
+            detach,
             hyperparameters: overrides,
         } = choices;
         let mut hyperparameters = hyperparameters;
@@ -312,6 +316,7 @@ impl Plan {
             context,
             known,
             force,
+            detach,
         };
         let training = jobs.training(train, &hyperparameters)?;
         let validation = validate

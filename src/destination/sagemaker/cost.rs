@@ -135,16 +135,29 @@ impl Part {
 
 /// What instances cost that are billed for so long; unknown without a price for each of them.
 #[must_use]
+pub(super) fn amount<'i>(
+    plan: &SagemakerPlan,
+    instances: impl Iterator<Item = (&'i str, u32)>,
+    seconds: u32,
+) -> Option<f64> {
+    let mut hourly = 0.0;
+    for (kind, count) in instances {
+        hourly += f64::from(count) * price(&plan.settings, kind)?;
+    }
+    Some(hourly * f64::from(seconds) / 3600.0)
+}
+
+/// The same for people, with the price's source and date.
+#[must_use]
 pub(super) fn of(
     plan: &SagemakerPlan,
     instances: &[(String, u32)],
     seconds: i32,
 ) -> Option<String> {
-    let mut cost = 0.0;
-    for (kind, count) in instances {
-        cost += f64::from(*count) * price(&plan.settings, kind)?;
-    }
-    let amount = cost * f64::from(seconds) / 3600.0;
+    let seconds = u32::try_from(seconds).ok()?;
+    let instances = instances.iter();
+    let instances = instances.map(|(kind, count)| (kind.as_str(), *count));
+    let amount = amount(plan, instances, seconds)?;
     let source = plan.settings.price_source.as_deref();
     let source = source.unwrap_or("price from mlaction.toml");
     let date = plan.settings.price_date.as_ref();

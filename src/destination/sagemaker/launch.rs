@@ -9,13 +9,13 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_sagemaker::error::SdkError;
 use aws_sdk_sagemaker::operation::create_training_job::CreateTrainingJobError;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
-use aws_sdk_sagemaker::types::TrainingJobStatus as Status;
+use aws_sdk_sagemaker::types::{Tag, TrainingJobStatus as Status};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::job::SagemakerDestination;
+use super::job::{SagemakerDestination, Way};
 use super::logs::LogReader;
-use super::names::{self, TAG_PREFIX};
+use super::names::{self, DETACHED, TAG_PREFIX};
 use super::request::Request;
 use super::{problem, request};
 use crate::error::{Error, ExitCode, Result};
@@ -61,10 +61,15 @@ enum Found {
 impl SagemakerDestination {
     /// Launches the job, or finds it.
     pub(super) async fn start(&mut self, request: &Request) -> Result<()> {
-        let mut body = request.body(&self.image);
-        if let Some(model) = &self.model {
+        let (image, model) = match self.way.clone() {
+            Way::Launch { image, model } => (image, model),
+            Way::Follow { job, hosts } => return self.follow(&job, hosts),
+        };
+        let mut body = request.body(&image);
+        if let Some(model) = &model {
             request::set_model(&mut body, model);
         }
+        self.supersede(&body).await;
         let mut kinds = request.alternatives.iter();
         for _ in 0..MOST_ATTEMPTS {
             let name = request::name_of(&body).to_owned();
@@ -72,7 +77,7 @@ impl SagemakerDestination {
             let cause = match self.create(&body).await? {
                 Ok(()) => {
                     self.talk.say(&format!("job {name} is launched"));
-                    return self.follow(&name, &body);
+                    return self.follow(&name, request::instances_of(&body));
                 }
                 Err(cause) => cause,
             };
@@ -98,7 +103,7 @@ impl SagemakerDestination {
                     self.talk.say(&format!(
                         "job {name} is there already ({status}): it is taken"
                     ));
-                    return self.follow(&name, &body);
+                    return self.follow(&name, request::instances_of(&body));
                 }
                 Found::Earlier(why) => {
                     self.talk.detail(&format!("job {name} {why}"));
@@ -116,9 +121,35 @@ impl SagemakerDestination {
         ))
     }
 
-    fn follow(&mut self, name: &str, body: &Value) -> Result<()> {
+    /// Follows a job that was launched before; of its log, only the last lines and what comes after
+    /// them, if so many are wanted.
+    ///
+    /// # Errors
+    /// It is a job to be launched; its log cannot be read or written.
+    pub async fn attach(&mut self, tail: Option<usize>) -> Result<()> {
+        let Way::Follow { job, hosts } = self.way.clone() else {
+            return Err(Error::new(
+                ExitCode::Internal,
+                "the job is not launched yet",
+            ));
+        };
+        self.follow(&job, hosts)?;
+        if let (Some(reader), Some(lines)) = (&mut self.reader, tail) {
+            let read = reader.tail(lines).await;
+            read.map_err(|reason| {
+                Error::new(
+                    ExitCode::JobFailed,
+                    format!("cannot read the log of `{job}`"),
+                )
+                .because(reason)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, name: &str, hosts: usize) -> Result<()> {
+        self.name = Some(name.to_owned());
         let out = self.log.appended()?;
-        let hosts = request::instances_of(body);
         self.reader = Some(LogReader::new(&self.config, name, hosts, out));
         Ok(())
     }
@@ -175,6 +206,9 @@ impl SagemakerDestination {
                 return Err(another(name, &key, found, wanted));
             }
         }
+        let detached = format!("{TAG_PREFIX}{DETACHED}");
+        let is_wanted = !request::tag_of(body, &detached).is_empty();
+        let has_tag = tags.iter().any(|tag| tag.key() == Some(&detached));
         Ok(match answer.training_job_status() {
             Some(Status::Failed) => Found::Earlier("has failed"),
             Some(Status::Stopped | Status::Stopping) => Found::Earlier("was stopped"),
@@ -183,7 +217,24 @@ impl SagemakerDestination {
             _ if !self.has_same_inputs(&answer, body) => {
                 Found::Earlier("has another image or another model")
             }
-            _ => Found::Same(Box::new(answer)),
+            _ => {
+                if is_wanted && !has_tag {
+                    self.tag(name, arn, &detached).await?;
+                }
+                Found::Same(Box::new(answer))
+            }
+        })
+    }
+
+    /// Adds a tag to a job that is there.
+    async fn tag(&self, name: &str, arn: &str, key: &str) -> Result<()> {
+        let tag = Tag::builder().key(key).value("true").build();
+        let call = self.sdk.add_tags().resource_arn(arn).tags(tag);
+        let added = call.send().await.map(drop);
+        added.map_err(|cause| {
+            let what = format!("tag the job `{name}`");
+            let code = ExitCode::JobFailed;
+            self.failed(&what, "sagemaker:AddTags", name, code, &cause)
         })
     }
 
@@ -221,8 +272,9 @@ impl SagemakerDestination {
         let channels = answer.input_data_config().iter();
         let mut models = channels.filter(|channel| channel.channel_name() == Some(request::MODEL));
         let model = models.find_map(|channel| channel.data_source()?.s3_data_source()?.s3_uri());
+        let wanted = request::model_in(body);
         image == body["AlgorithmSpecification"]["TrainingImage"].as_str()
-            && (self.model.is_none() || model == self.model.as_deref())
+            && (wanted.is_none() || model == wanted)
     }
 
     fn refused(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {

@@ -102,6 +102,9 @@ pub struct SagemakerSettings {
     /// What becomes of a job when mlaction is told to stop.
     #[serde(default)]
     pub on_cancel: OnCancel,
+    /// A newer commit of a pull request stops the jobs of its older ones.
+    #[serde(default)]
+    pub supersede: bool,
     /// How often a job is asked for its state.
     #[serde(default = "half_a_minute")]
     pub poll: String,

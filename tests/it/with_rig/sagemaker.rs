@@ -58,7 +58,7 @@ price_per_hour = 3600
 price_source = "a test"
 "#;
 
-const TRAIN: &str = r#"
+pub(super) const TRAIN: &str = r#"
 /busybox echo "epoch=1 loss=0.5"
 /busybox cat /opt/ml/input/data/train/rows.csv > /opt/ml/model/model.txt
 /busybox echo "epoch=2 loss=0.25"
@@ -71,16 +71,16 @@ const VALIDATE: &str = r#"
 "#;
 
 /// A project whose jobs go to a stand-in.
-struct Site {
-    project: Project,
-    name: String,
+pub(super) struct Site {
+    pub(super) project: Project,
+    pub(super) name: String,
     engine: String,
-    aws: StandIn,
+    pub(super) aws: StandIn,
 }
 
 impl Site {
     #[track_caller]
-    fn new(train: &str) -> Self {
+    pub(super) fn new(train: &str) -> Self {
         let project = Project::new();
         let unique = project.path().file_name().unwrap().to_str().unwrap();
         let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -103,7 +103,7 @@ impl Site {
         }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.project.command(arguments);
         command
             .envs(self.aws.environment())
@@ -113,7 +113,7 @@ impl Site {
 
     /// Trains, and gives the report.
     #[track_caller]
-    fn train(&self, code: i32) -> Value {
+    pub(super) fn train(&self, code: i32) -> Value {
         let output = self.command(&["train", "--json"]).output().unwrap();
         let (out, err) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{out}{err}");
@@ -122,7 +122,7 @@ impl Site {
 
     /// Trains, and leaves the command when the job's program runs.
     #[track_caller]
-    fn training(&self) -> Child {
+    pub(super) fn training(&self) -> Child {
         let mut command = self.command(&["train"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
@@ -130,8 +130,22 @@ impl Site {
         child
     }
 
+    /// The same project in another folder.
+    pub(super) fn moved(mut self) -> Self {
+        let elsewhere = Project::empty();
+        let mut copy = Command::new("cp");
+        let copied = copy
+            .args(["--recursive", "--no-target-directory"])
+            .arg(self.project.path())
+            .arg(elsewhere.path())
+            .status();
+        assert!(copied.unwrap().success());
+        self.project = elsewhere;
+        self
+    }
+
     /// What another machine would know: nothing.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         std::fs::remove_dir_all(self.project.path().join(".mlaction")).unwrap();
     }
 }
@@ -153,7 +167,7 @@ impl Drop for Site {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(super) fn signal(child: &Child, signal: Signal) {
     let process = i32::try_from(child.id()).unwrap();
     kill_process(Pid::from_raw(process).unwrap(), signal).unwrap();
 }

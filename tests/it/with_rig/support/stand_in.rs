@@ -53,6 +53,12 @@ impl StandIn {
         self.ask("POST", &format!("/_stand-in/{what}"), &content.to_string());
     }
 
+    /// Writes an object: `BUCKET/KEY`.
+    #[track_caller]
+    pub(crate) fn put(&self, place: &str, content: &str) {
+        self.ask("PUT", &format!("/{place}"), content);
+    }
+
     /// Faults that have not come up.
     pub(crate) fn faults(&self) -> Value {
         let answer = self.ask("GET", "/_stand-in/faults", "");
