@@ -232,7 +232,9 @@ def report(sets, big, many):
         bars.append(Bar(f"{one.name}: at least {FASTER} times faster than `aws s3 cp`", f"{times:.1f} times", times >= FASTER))
     for one in sets:
         share = median(one.clock["again"]) / median(one.clock["ours"])
-        bars.append(Bar(f"{one.name}, nothing changed: under {AGAIN:.0%} of the first upload", f"{share:.1%}", share < AGAIN))
+        bars.append(Bar(f"{one.name}, nothing changed: under {AGAIN:.0%} of the first, by the server's clock", f"{share:.1%}", share < AGAIN))
+        whole = one.again.median / one.ours.median
+        bars.append(Bar(f"{one.name}, nothing changed: under {AGAIN:.0%} of the first, whole commands", f"{whole:.1%}", whole < AGAIN))
     peak = max(max(one.ours.peak, one.again.peak) for one in sets)
     bars.append(Bar(f"peak memory under {MEMORY} MiB", f"{peak:.1f} MiB", peak < MEMORY))
     bar_table(bars)

@@ -103,7 +103,7 @@ impl Drop for Example {
 
 /// The files that a host says it has.
 #[track_caller]
-fn files<'l>(log: &'l str, rank: usize) -> BTreeSet<&'l str> {
+fn files(log: &str, rank: usize) -> BTreeSet<&str> {
     let host = format!("algo-{}", rank + 1);
     let begin = format!("{host} | rank {rank} on {host}: ");
     let line = log.lines().find_map(|line| line.strip_prefix(&begin));
