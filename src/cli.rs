@@ -90,11 +90,7 @@ pub enum Command {
         action: ImageAction,
     },
     /// Set or show the baseline.
-    Baseline {
-        /// What to do.
-        #[command(subcommand)]
-        action: BaselineAction,
-    },
+    Baseline(Baseline),
     /// Print a shell completion script.
     Completions {
         /// The shell.
@@ -383,6 +379,17 @@ pub enum MetricsKind {
     Log,
     /// A metrics file: numbers by name, as JSON.
     File,
+}
+
+/// Arguments of `baseline`.
+#[derive(Debug, Args)]
+pub struct Baseline {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: BaselineAction,
+    /// Whose baseline it is, where destinations keep one.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// What to do with the baseline.

@@ -61,7 +61,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Stop(arguments) => jobs::stop(&root()?, arguments, &talk),
         Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
         Command::Image { action } => image::run(&root()?, action, &talk),
-        Command::Baseline { action } => baseline::run(&root()?, action, &talk),
+        Command::Baseline(arguments) => baseline::run(&root()?, arguments, &talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mlaction", &mut script);

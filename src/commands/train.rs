@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::{color, print, runtime, screen, to_json};
+use crate::aws;
 use crate::cli;
 use crate::config;
 use crate::context::Context;
 use crate::data::known::Known;
+use crate::destination::place::DestinationPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::github::runner::Runner;
 use crate::plan::{Choices, Plan, text};
@@ -67,7 +69,18 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     if detach && plan.reuse.is_none() {
         return left(&plan, &context, json, talk);
     }
-    let Reported { report, folder } = runtime()?.block_on(run::run(&plan, &context, talk))?;
+    let runtime = runtime()?;
+    let mut plan = plan;
+    let aws = match &plan.destination {
+        DestinationPlan::Sagemaker(place) if plan.baseline.location.is_some() => {
+            Some(runtime.block_on(aws::config(&place.settings.region)))
+        }
+        _ => None,
+    };
+    if let Some(aws) = &aws {
+        runtime.block_on(run::baseline::read(&mut plan, aws))?;
+    }
+    let Reported { report, folder } = runtime.block_on(run::run(&plan, &context, talk))?;
     print(&if json {
         to_json(&report)?
     } else {
@@ -89,6 +102,9 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
                 &format!("{}: {reason}", report.project),
             );
         }
+    }
+    if let Some(aws) = &aws {
+        runtime.block_on(run::baseline::set(&plan, &report, aws, talk))?;
     }
     Ok(code.code())
 }

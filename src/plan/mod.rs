@@ -22,6 +22,7 @@ use crate::config::{Config, rules};
 use crate::context::Context;
 use crate::data::known::Known;
 use crate::destination::place::{DestinationPlan, Request};
+use crate::destination::sagemaker::location::Location;
 use crate::error::Result;
 use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
@@ -157,7 +158,11 @@ pub struct Metrics {
 pub struct BaselinePlan {
     /// The file.
     pub path: PathBuf,
-    /// Its content, when the file is there.
+    /// Where it lies in S3, in place of the file. It is read when the run starts.
+    pub location: Option<Location>,
+    /// Whether this run sets it, if it passes.
+    pub sets: bool,
+    /// Its content, when it is there.
     pub found: Option<Baseline>,
 }
 
@@ -325,7 +330,15 @@ impl Plan {
 
         let is_asked_for = baseline_file.is_some();
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
-        let found = inputs::load_baseline(&path, is_asked_for)?;
+        let kept = match is_asked_for {
+            true => None,
+            false => inputs::kept_baseline(&root, &project.name, &destination, context),
+        };
+        let found = match &kept {
+            Some(_) => None,
+            None => inputs::load_baseline(&path, is_asked_for)?,
+        };
+        let (location, sets) = kept.map_or((None, false), |(place, sets)| (Some(place), sets));
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             mlaction: env!("CARGO_PKG_VERSION").to_owned(),
@@ -348,7 +361,12 @@ impl Plan {
             destination,
             metrics,
             gates,
-            baseline: BaselinePlan { path, found },
+            baseline: BaselinePlan {
+                path,
+                location,
+                sets,
+                found,
+            },
             report: ReportPlan {
                 log_lines: report.log_lines,
                 inconclusive: report.inconclusive,

@@ -1,5 +1,6 @@
 //! A run: execute the plan's jobs, measure, judge, report.
 
+pub mod baseline;
 pub mod detached;
 pub(crate) mod hint;
 pub mod image;

@@ -19,6 +19,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::plan::inputs::data_error;
 use crate::plan::{Plan, TRAIN, identity};
 use crate::record::{self, Phase, Record};
+use crate::run::baseline;
 use crate::run::{Reported, Start, execute, report};
 use crate::talk::Talk;
 
@@ -109,11 +110,14 @@ impl Collector<'_> {
             return Err(Error::new(ExitCode::Data, message));
         }
         launched.job = (job.name.clone(), job.hosts());
-        let (plan, record) = self.record(&launched, job)?;
+        let (mut plan, record) = self.record(&launched, job)?;
+        baseline::read(&mut plan, self.config).await?;
         self.has_data(&plan)?;
         let start = Start::Launched(&launched);
         let folder = execute(&plan, &start, record, interrupts, self.context, self.talk).await?;
-        report(&plan, folder)
+        let reported = report(&plan, folder)?;
+        baseline::set(&plan, &reported.report, self.config, self.talk).await?;
+        Ok(reported)
     }
 
     /// The record to go on with: that of the run, if it was launched here.

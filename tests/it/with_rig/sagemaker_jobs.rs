@@ -21,7 +21,7 @@ wait
 "#;
 
 /// Makes a commit of everything, and gives its name.
-fn commit(project: &Project) -> String {
+pub(super) fn commit(project: &Project) -> String {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         let output = git
@@ -42,7 +42,7 @@ fn commit(project: &Project) -> String {
 impl Site {
     /// Runs a command that must end with a code, and gives its output.
     #[track_caller]
-    fn run(&self, arguments: &[&str], code: i32) -> (String, String) {
+    pub(super) fn run(&self, arguments: &[&str], code: i32) -> (String, String) {
         let output = self.command(arguments).output().unwrap();
         let (out, err) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{out}{err}");
