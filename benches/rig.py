@@ -34,22 +34,34 @@ class Rig:
         """What a docker command prints."""
         return subprocess.run(["docker", *arguments], env={**os.environ, **self.env}, check=True, capture_output=True, text=True).stdout
 
-    def forget(self, *patterns):
-        """Removes images by the pattern of their names, and everything that builders keep."""
+    def remove(self, *patterns):
+        """Removes images by the pattern of their names."""
         for pattern in patterns:
             images = self.docker("images", "--quiet", "--no-trunc", "--filter", f"reference={pattern}").split()
             if images:
                 self.docker("image", "rm", "--force", *dict.fromkeys(images))
+
+    def forget(self, *patterns):
+        """Removes images by the pattern of their names, and everything that builders keep."""
+        self.remove(*patterns)
         self.docker("image", "prune", "--force")
         self.docker("builder", "prune", "--all", "--force")
 
 
-def start():
-    """The newest engine of the tests' rig with the graph drivers' store, as GitHub's runners have it."""
+def up():
+    """What `tests/rig/up` tells the tests."""
     say("starting the engines")
     up = subprocess.run([os.path.join(ROOT, "tests", "rig", "up"), str(os.getpid())], check=True, stdout=subprocess.PIPE, text=True)
     atexit.register(subprocess.run, [os.path.join(ROOT, "tests", "rig", "down"), str(os.getpid())], stdout=subprocess.DEVNULL)
-    told = dict(re.findall(r"(\w+)='([^']*)'", up.stdout))
+    return dict(re.findall(r"(\w+)='([^']*)'", up.stdout))
+
+
+def start():
+    """The newest engine of the tests' rig with the graph drivers' store, as GitHub's runners have it.
+
+    A rig that is up already (`eval "$(tests/rig/up)"`) is taken as it is.
+    """
+    told = os.environ if "MLACTION_TEST_ENGINES" in os.environ else up()
     if "MLACTION_TEST_ENGINES" not in told:
         sys.exit("images cannot be measured without a Docker Engine and the programs that tests/rig/README.md names")
     addresses = os.environ.get("MLACTION_BENCH_ENGINE") or told["MLACTION_TEST_ENGINES"]

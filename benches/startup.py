@@ -46,12 +46,21 @@ def peer(name):
     return os.path.join(place, "bin")
 
 
-def project(binary, place):
+def project(binary, place, destination="process"):
     """The template in a Git repository with one commit: a dry run asks Git for its state."""
-    subprocess.run([binary, "init", place, "--quiet"], check=True)
+    subprocess.run([binary, "init", place, "--quiet", "--destination", destination], check=True)
     git = ["git", "-C", place, "-c", "user.name=bench", "-c", "user.email=bench@example.org"]
     for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Start"]):
         subprocess.run([*git, *arguments], check=True)
+
+
+def with_sagemaker(place):
+    """Takes the part for SageMaker, which `init --destination sagemaker` writes, out of its comments."""
+    path = os.path.join(place, "mlaction.toml")
+    with open(path, encoding="utf-8") as file:
+        text, part = file.read().split("# [registry]")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{text}[registry]{part.replace('# ', '')}")
 
 
 def run(binary, runs):
@@ -59,9 +68,13 @@ def run(binary, runs):
     with tempfile.TemporaryDirectory() as folder:
         place = os.path.join(folder, "project")
         project(binary, place)
+        cloud = os.path.join(folder, "cloud")
+        project(binary, cloud, "sagemaker")
+        with_sagemaker(cloud)
         ours = [
             Command("`mlaction --help`", [binary, "--help"], place),
             Command("`mlaction train --dry-run`", [binary, "train", "--dry-run"], place),
+            Command("`mlaction train --dry-run` for SageMaker", [binary, "train", "--dry-run", "--destination", "sagemaker"], cloud),
         ]
         peers = [
             Command("`sagify --help`", [os.path.join(peer("sagify"), "sagify"), "--help"], place, OFFLINE),

@@ -176,7 +176,10 @@ impl Names<'_> {
             Statement::new(&objects, [self.objects(&prefix, "")]),
             Statement::new(&["s3:ListBucket"], [self.bucket(self.root)])
                 .when(json!({"StringLike": {"s3:prefix": prefix.key()}})),
-            Statement::new(&["s3:GetBucketLocation"], [self.bucket(self.root)]),
+            Statement::new(
+                &["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+                [self.bucket(self.root)],
+            ),
             Statement::new(
                 &["logs:DescribeLogStreams", "logs:GetLogEvents"],
                 [self.logs()],

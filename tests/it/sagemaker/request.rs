@@ -320,7 +320,7 @@ fn the_plan_for_people_has_place_cost_and_permissions() {
     you: iam:PassRole on arn:aws:iam::123456789012:role/team/training if {"StringEquals":{"iam:PassedToService":"sagemaker.amazonaws.com"}}
     you: s3:GetObject, s3:PutObject, s3:AbortMultipartUpload, s3:ListMultipartUploadParts on arn:aws:s3:::my-bucket/ml/*
     you: s3:ListBucket on arn:aws:s3:::my-bucket if {"StringLike":{"s3:prefix":"ml/*"}}
-    you: s3:GetBucketLocation on arn:aws:s3:::my-bucket
+    you: s3:GetBucketLocation, s3:ListBucketMultipartUploads on arn:aws:s3:::my-bucket
     you: logs:DescribeLogStreams, logs:GetLogEvents on arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs:*
     you: kms:GenerateDataKey, kms:Decrypt on arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab
     you: ecr:GetAuthorizationToken on *

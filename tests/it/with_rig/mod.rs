@@ -13,4 +13,6 @@ mod s3;
 mod sagemaker;
 mod sagemaker_baseline;
 mod sagemaker_jobs;
+mod sagemaker_nodes;
+mod sagemaker_toolkit;
 mod support;

@@ -1,0 +1,81 @@
+"""Jobs on SageMaker's stand-in: from a job's end to its report, and what watching one asks of AWS."""
+
+import collections
+import glob
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+import rig
+from measure import Bar, bar_table, say, table
+from stand_in import StandIn, make_project
+
+BEYOND = 2
+POLL = 1
+# Long enough for several polls of the usual 30 s.
+WATCHED = 190
+LIMIT = 25 * 3600
+WATCHING = ("DescribeTrainingJob", "DescribeLogStreams", "GetLogEvents")
+
+
+def until_report(binary, place, stand_in, env):
+    """Seconds from the end of a job to the report's file, and to the end of the command."""
+    command = [binary, "train", "--force", "--quiet"]
+    subprocess.run(command, cwd=place, env={**os.environ, **env}, check=True, capture_output=True)
+    ended = time.time()
+    over = stand_in.journal()["jobs"][-1]["transitions"][-1]["StartTime"]
+    written = max(os.stat(path).st_mtime for path in glob.glob(os.path.join(place, ".mlaction/runs/*/report.html")))
+    return written - over, ended - over
+
+
+def requests_per_hour(binary, place, stand_in, env):
+    """By operation: what a run asks in an hour while its job trains, at the usual poll."""
+    known = len(stand_in.journal()["requests"])
+    process = subprocess.Popen([binary, "train", "--force", "--quiet"], cwd=place, env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # From the first look at the log on: what comes before belongs to the launch.
+    while not (first := [one for one in stand_in.journal()["requests"][known:] if one["operation"] == "DescribeLogStreams"]):
+        time.sleep(1)
+    begun = first[0]["time"]
+    time.sleep(WATCHED - 10)
+    until = time.time()
+    asked = [one["operation"] for one in stand_in.journal()["requests"][known:] if begun <= one["time"] <= until]
+    process.terminate()
+    process.wait()
+    counts = collections.Counter(name for name in asked if name in WATCHING)
+    return {name: counts[name] * 3600 / (until - begun) for name in WATCHING}
+
+
+def run(binary, runs):
+    """From a job's end to its report, and requests per hour."""
+    engine = rig.start()
+    with tempfile.TemporaryDirectory() as folder, StandIn(engine) as stand_in:
+        env = {**engine.env, **stand_in.env, "MLACTION_CACHE_DIR": os.path.join(folder, "cache")}
+        quick, slow = os.path.join(folder, "quick"), os.path.join(folder, "slow")
+        make_project(quick, engine, None, script="echo accuracy=1; /busybox sleep 1.5", poll=f"{POLL}s")
+        make_project(slow, engine, None, script="while true; do echo loss=1; /busybox sleep 1; done", poll="30s")
+        say("from a job's end to its report")
+        until_report(binary, quick, stand_in, env)
+        times = [until_report(binary, quick, stand_in, env) for _ in range(runs)]
+        say("requests of watching")
+        hourly = requests_per_hour(binary, slow, stand_in, env)
+        engine.remove("mlaction/bench", "*/bench")
+    written, ended = ([time - POLL for time in column] for column in zip(*times))
+    print("## Jobs on SageMaker\n")
+    table(
+        (f"beyond the poll interval ({POLL} s)", "runs", "s (median)", "least", "most"),
+        [
+            (name, runs, f"{statistics.median(column):.2f}", f"{min(column):.2f}", f"{max(column):.2f}")
+            for name, column in (("job finished to report written", written), ("job finished to the command's end", ended))
+        ],
+    )
+    table(("requests in an hour of watching one job on one host, `poll` = 30 s", "found"), [(name, f"{count:.0f}") for name, count in hourly.items()])
+    beyond = statistics.median(written)
+    most = hourly["DescribeLogStreams"]
+    bars = [
+        Bar(f"from job finished to report written: under {BEYOND} s beyond the poll interval", f"{beyond:.2f} s", beyond < BEYOND),
+        Bar("`DescribeLogStreams` under the account's 25 a second", f"{most:.0f} an hour of {LIMIT}", most < LIMIT),
+    ]
+    bar_table(bars)
+    return bars
