@@ -58,6 +58,7 @@ pub fn render(report: &Report) -> String {
         ("metrics", 0, head),
         ("log", 1, log(report)),
         ("warnings", 2, warnings(report)),
+        ("jobs", 3, jobs(report)),
         ("further metrics", 5, more),
         ("confusion matrix", 4, confusion(report)),
         ("classes", 6, classes(report)),
@@ -271,6 +272,21 @@ fn warnings(report: &Report) -> Option<String> {
         out += &line;
     }
     (!out.is_empty()).then_some(out)
+}
+
+/// What was paid for.
+fn jobs(report: &Report) -> Option<String> {
+    let mut table = Table::new(&["job", "ended", "steps", "billed", "cost"]);
+    for job in &report.jobs {
+        table.push(&[
+            markdown(&format!("{} {}", job.role, job.name), NAME * 2),
+            markdown(&job.ended(), NAME * 2),
+            markdown(&job.steps(), TEXT),
+            markdown(&job.billed(), TEXT),
+            markdown(&job.cost(), TEXT),
+        ]);
+    }
+    (!report.jobs.is_empty()).then(|| table.finish())
 }
 
 fn confusion(report: &Report) -> Option<String> {

@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::SagemakerPlan;
 use super::settings::{Price, SagemakerSettings, ValidateOn};
 use crate::config::duration;
 use crate::config::raw::RawConfig;
+use crate::report::jobs::{Instances, JobCost};
 
 /// The highest cost of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,23 +133,42 @@ impl Part {
     }
 }
 
+/// Instances with their prices, as far as these are known.
+#[must_use]
+pub(super) fn priced(settings: &SagemakerSettings, all: Vec<(String, u32)>) -> Vec<Instances> {
+    let all = all.into_iter().map(|(instance_type, count)| Instances {
+        price_per_hour: price(settings, &instance_type),
+        instance_type,
+        count,
+    });
+    all.collect()
+}
+
 /// What instances cost that are billed for so long; unknown without a price for each of them.
 #[must_use]
 pub(super) fn of(
-    plan: &SagemakerPlan,
-    instances: &[(String, u32)],
-    seconds: i32,
-) -> Option<String> {
-    let mut cost = 0.0;
-    for (kind, count) in instances {
-        cost += f64::from(*count) * price(&plan.settings, kind)?;
-    }
-    let amount = cost * f64::from(seconds) / 3600.0;
-    let source = plan.settings.price_source.as_deref();
-    let source = source.unwrap_or("price from mlaction.toml");
-    let date = plan.settings.price_date.as_ref();
-    let date = date.map(|date| format!(", {date}")).unwrap_or_default();
-    Some(format!("{amount:.4} ({source}{date})"))
+    settings: &SagemakerSettings,
+    instances: &[Instances],
+    seconds: Option<u64>,
+) -> Option<JobCost> {
+    let hours = seconds? as f64 / 3600.0;
+    let costs = instances
+        .iter()
+        .map(|one| Some(f64::from(one.count) * one.price_per_hour? * hours));
+    let amount = costs.sum::<Option<f64>>()?;
+    Some(JobCost {
+        amount,
+        currency: None,
+        price_source: source(settings.price_source.as_deref()).to_owned(),
+        price_date: settings.price_date.clone(),
+    })
+    .filter(|_| !instances.is_empty())
+}
+
+/// Where a price comes from.
+#[must_use]
+pub(super) fn source(given: Option<&str>) -> &str {
+    given.unwrap_or("price from mlaction.toml")
 }
 
 /// Types and numbers of the training job's instances; of several types to choose from, the dearest.

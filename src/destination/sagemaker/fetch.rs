@@ -1,15 +1,12 @@
-//! A job's results, out of S3 and into the record of the run; what it took, and what it cost.
+//! A job's results, out of S3 and into the record of the run.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
-use aws_sdk_sagemaker::types::{SecondaryStatus, TrainingInstanceType};
 use flate2::read::GzDecoder;
-use indexmap::IndexMap;
 
-use super::cost;
 use super::job::SagemakerDestination;
 use super::location::Location;
 use crate::aws::s3::Bucket;
@@ -57,69 +54,8 @@ impl SagemakerDestination {
         let mut artifacts = results::artifacts(&base, &self.run).await?;
         artifacts.model_at = model_at;
         artifacts.last_metrics = last_metrics(answer);
-        artifacts.facts = self.facts(name, answer);
         Ok(artifacts)
     }
-
-    /// What the report says of the job.
-    fn facts(&self, name: &str, answer: &DescribeTrainingJobOutput) -> IndexMap<String, String> {
-        let role = &self.role;
-        let mut facts = IndexMap::from([(format!("{role} job"), name.to_owned())]);
-        let steps = answer.secondary_status_transitions().iter();
-        let steps = steps.filter_map(|step| {
-            let (begun, ended) = (step.start_time()?, step.end_time()?);
-            let seconds = ended.as_secs_f64() - begun.as_secs_f64();
-            let status = step.status().map_or("", SecondaryStatus::as_str);
-            (seconds >= 1.0).then(|| format!("{status} {seconds:.0} s"))
-        });
-        let steps: Vec<String> = steps.collect();
-        if !steps.is_empty() {
-            facts.insert(format!("{role} steps"), steps.join(", "));
-        }
-        let Some(seconds) = answer.billable_time_in_seconds() else {
-            return facts;
-        };
-        let instances = instances(answer);
-        let words = instances
-            .iter()
-            .map(|(kind, count)| format!("{count} × {kind}"));
-        let words: Vec<String> = words.collect();
-        let mut billed = format!("{seconds} s × {}", words.join(" + "));
-        let trained = answer.training_time_in_seconds().unwrap_or_default();
-        if trained > seconds {
-            let saved = (1.0 - f64::from(seconds) / f64::from(trained)) * 100.0;
-            billed += &format!(" (spot: {saved:.0}% saved)");
-        }
-        facts.insert(format!("{role} billed"), billed);
-        if let Some(cost) = cost::of(&self.plan, &instances, seconds) {
-            facts.insert(format!("{role} cost"), cost);
-        }
-        facts
-    }
-}
-
-/// The instances that the job really had: types and numbers.
-fn instances(answer: &DescribeTrainingJobOutput) -> Vec<(String, u32)> {
-    let Some(resources) = answer.resource_config() else {
-        return Vec::new();
-    };
-    let one = |kind: Option<&TrainingInstanceType>, count: Option<i32>| {
-        let count = u32::try_from(count.unwrap_or(1)).ok()?;
-        Some((kind?.as_str().to_owned(), count))
-    };
-    let groups = resources.instance_groups().iter();
-    let groups: Vec<_> = groups
-        .filter_map(|group| one(group.instance_type(), group.instance_count()))
-        .collect();
-    if !groups.is_empty() {
-        return groups;
-    }
-    let chosen = one(
-        resources.selected_instance_type(),
-        resources.selected_instance_count(),
-    );
-    let plain = || one(resources.instance_type(), resources.instance_count());
-    chosen.or_else(plain).into_iter().collect()
 }
 
 /// The last value of each metric as SageMaker read it from the log, in 32 bits.

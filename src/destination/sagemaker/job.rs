@@ -20,11 +20,12 @@ use super::logs::LogReader;
 use super::plan::SagemakerPlan;
 use super::request::Request;
 use super::settings::OnCancel;
-use super::{problem, state};
+use super::{account, problem, state};
 use crate::destination::job_log::JobLog;
 use crate::destination::{Artifacts, Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::ImageRef;
+use crate::report::jobs::JobInfo;
 use crate::talk::Talk;
 
 /// An answer that takes longer is taken up the next time.
@@ -321,9 +322,16 @@ impl Destination for SagemakerDestination {
     }
 
     async fn fetch(&mut self) -> Result<Artifacts, Error> {
-        match (self.is_left, self.last.take()) {
-            (false, Some(answer)) => self.bring(&answer).await,
+        match (self.is_left, &self.last) {
+            (false, Some(answer)) => self.bring(answer).await,
             _ => Ok(Artifacts::default()),
         }
+    }
+
+    fn account(&self) -> Vec<JobInfo> {
+        let described = self.last.iter();
+        described
+            .map(|answer| account::of(&self.plan, &self.role, answer))
+            .collect()
     }
 }

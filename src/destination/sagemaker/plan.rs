@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cost::Cost;
+use super::cost::{self, Cost};
 use super::location::Location;
 use super::policies::Policies;
 use super::settings::{OnCancel, SagemakerSettings, ValidateOn};
@@ -163,10 +163,7 @@ impl SagemakerPlan {
         if cost.highest.is_none() {
             return "unknown: there is no `price_per_hour`".to_owned();
         }
-        let source = cost
-            .price_source
-            .as_deref()
-            .unwrap_or("price from mlaction.toml");
+        let source = cost::source(cost.price_source.as_deref());
         let date = cost.price_date.as_ref().map(|date| format!(", {date}"));
         let most = cost
             .max_cost
