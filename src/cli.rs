@@ -69,11 +69,14 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = Format::Terminal)]
         format: Format,
     },
-    /// Print the log of a run, as the jobs wrote it.
-    Logs {
-        /// The run; the last one when it is left out.
-        run: Option<String>,
-    },
+    /// Print the log of a run, or of a job on SageMaker, as the jobs wrote it.
+    Logs(Logs),
+    /// List the project's jobs on SageMaker, whoever launched them.
+    Jobs(Jobs),
+    /// Follow a job on SageMaker to its end. It goes on when you stop following.
+    Watch(Watch),
+    /// Stop a job on SageMaker.
+    Stop(Stop),
     /// Try metric definitions and presets on a log, or read a metrics file.
     Metrics(Metrics),
     /// Build or publish the training image.
@@ -213,6 +216,90 @@ pub struct Train {
     /// Another value for a hyperparameter; may be repeated.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     pub hyperparameters: Vec<(String, String)>,
+}
+
+/// Where jobs are.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// The destination. Default: the config's, or the only one of SageMaker.
+    #[arg(long, env = "MLACTION_DESTINATION", value_name = "NAME")]
+    pub destination: Option<String>,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction logs                        the last run on this machine\n  mlaction logs latest --tail 50       the newest job on SageMaker\n  mlaction logs 5a33cd1 --follow       the job of a commit, as it goes on"
+)]
+pub struct Logs {
+    /// A run; or a job on SageMaker: its name, a commit, or `latest`. Default: the last run.
+    #[arg(value_name = "RUN|JOB")]
+    pub run: Option<String>,
+    /// Go on until the run or the job ends.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only so many lines from the end.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Where the job is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `jobs`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction jobs --running\n  mlaction jobs --pull-request 12 --json"
+)]
+pub struct Jobs {
+    /// Those that run, only.
+    #[arg(long)]
+    pub running: bool,
+    /// Those of one pull request, only.
+    #[arg(long, value_name = "NUMBER")]
+    pub pull_request: Option<u64>,
+    /// At most so many, the newest ones.
+    #[arg(long, default_value_t = 30, value_name = "N")]
+    pub limit: usize,
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the jobs are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction watch              the newest job\n  mlaction watch 5a33cd1      the job of a commit"
+)]
+pub struct Watch {
+    /// The job: its name, a commit, or `latest`.
+    #[arg(default_value = "latest")]
+    pub job: String,
+    /// No log; one JSON document at the end.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the job is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction stop latest\n  mlaction stop churn-5a33cd1e8b-1-train"
+)]
+pub struct Stop {
+    /// The job: its name, a commit, or `latest`.
+    pub job: String,
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the job is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Arguments of `metrics`.

@@ -369,10 +369,12 @@ pub fn last(states: &[State]) -> Option<&State> {
 /// Whether the mlaction that works on a run is still there.
 #[must_use]
 pub fn is_alive(root: &Path, state: &State) -> bool {
-    is_held(&runs_dir(root).join(&state.run))
+    is_worked_on(&runs_dir(root).join(&state.run))
 }
 
-fn is_held(folder: &Path) -> bool {
+/// Whether a mlaction works on the run in a folder just now.
+#[must_use]
+pub fn is_worked_on(folder: &Path) -> bool {
     let lock = File::open(folder.join(LOCK));
     lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
@@ -425,7 +427,7 @@ fn sweep(runs: &Path) {
     }
     let entries = std::fs::read_dir(runs).into_iter().flatten();
     for folder in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-        if atomic::is_temporary(&folder) && !is_held(&folder) {
+        if atomic::is_temporary(&folder) && !is_worked_on(&folder) {
             // NOTE: what cannot be removed now is removed another time.
             let _ = std::fs::remove_dir_all(folder);
         }

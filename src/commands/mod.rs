@@ -4,6 +4,8 @@ pub mod baseline;
 pub mod check;
 pub mod image;
 pub mod init;
+pub mod jobs;
+mod log_screen;
 pub mod metrics;
 pub mod schema;
 pub mod show;
@@ -48,7 +50,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Schema { document } => print(&schema::json(document)),
         Command::Runs { json } => show::runs(&root()?, json),
         Command::Report { run, format } => show::report(&root()?, run, format),
-        Command::Logs { run } => show::logs(&root()?, run),
+        Command::Logs(arguments) => show::logs(&root()?, arguments, &talk),
+        Command::Jobs(arguments) => jobs::list(&root()?, arguments),
+        Command::Watch(arguments) => jobs::watch(&root()?, arguments, &talk),
+        Command::Stop(arguments) => jobs::stop(&root()?, arguments, &talk),
         Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
         Command::Image { action } => image::run(&root()?, action, &talk),
         Command::Baseline { action } => baseline::run(&root()?, action, &talk),

@@ -1,16 +1,21 @@
 //! `runs`, `report`, `logs`: what the record holds.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Read as _, Write};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{print, screen};
-use crate::cli::Format;
+use super::log_screen::LogScreen;
+use super::{jobs, print, screen};
+use crate::cli::{Format, Logs};
 use crate::config::problem::did_you_mean;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
-use crate::metrics::pieces::{End, Piece, Splitter};
 use crate::record::{self, Phase};
 use crate::report::{Report, html, json, markdown};
+use crate::talk::Talk;
+
+/// How often a log that grows is looked at.
+const LOOKING: Duration = Duration::from_millis(250);
 
 /// Lists the runs, oldest first.
 pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
@@ -91,39 +96,73 @@ pub(super) fn report(root: &Path, run: Option<String>, format: Format) -> Result
     })
 }
 
-/// A log for a terminal: lines without what a program could do to the terminal.
-fn show_lines(log: &mut File, out: &mut impl Write) -> std::io::Result<()> {
-    let mut splitter = Splitter::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut shown = Ok(());
-    let mut show = |piece: Piece<'_>| {
-        if piece.end == End::Line && shown.is_ok() {
-            shown = writeln!(out, "{}", crate::report::text::plain(piece.text));
-        }
-    };
-    loop {
-        match log.read(&mut buffer)? {
-            0 => break,
-            read => splitter.push(&buffer[..read], &mut show),
-        }
+/// Prints the log of a run on this machine, or of a job elsewhere.
+pub(super) fn logs(root: &Path, arguments: Logs, talk: &Talk) -> Result<u8> {
+    let Logs {
+        run,
+        follow,
+        tail,
+        place,
+    } = &arguments;
+    let states = record::states(root);
+    let is_here = |name: &String| states.iter().any(|state| state.run == *name);
+    let is_job = run.as_ref().is_some_and(|name| !is_here(name));
+    if place.destination.is_some() || is_job && jobs::Site::is_there(root)? {
+        return jobs::logs(root, arguments, talk);
     }
-    splitter.finish(&mut show);
-    shown
-}
-
-/// Prints a run's log.
-pub(super) fn logs(root: &Path, run: Option<String>) -> Result<u8> {
-    let path = folder(root, run)?.join(record::LOG);
-    let mut log = File::open(&path).doing(|| format!("cannot read `{}`", path.display()))?;
-    let mut out = std::io::stdout().lock();
-    let shown = match out.is_terminal() {
-        true => show_lines(&mut log, &mut out),
-        false => std::io::copy(&mut log, &mut out).map(drop),
-    };
+    let folder = folder(root, run.clone())?;
+    let path = folder.join(record::LOG);
+    let shown = File::open(&path)
+        .and_then(|log| show_log(log, *tail, || *follow && record::is_worked_on(&folder)));
     match shown {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).doing(|| "cannot write the log".to_owned())
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).doing(|| format!("cannot read `{}`", path.display()))
         }
         _ => Ok(0),
     }
+}
+
+/// Shows a log, or its last lines, and what is added to it for as long as it grows.
+fn show_log(mut log: File, tail: Option<usize>, grows: impl Fn() -> bool) -> std::io::Result<()> {
+    if let Some(lines) = tail {
+        to_last_lines(&mut log, lines)?;
+    }
+    let mut screen = LogScreen::new();
+    loop {
+        // What was written before this moment is read once more after it.
+        let goes_on = grows();
+        std::io::copy(&mut log, &mut screen)?;
+        screen.flush()?;
+        if !goes_on {
+            screen.finish();
+            return Ok(());
+        }
+        std::thread::sleep(LOOKING);
+    }
+}
+
+/// Puts a file at the beginning of its last lines.
+fn to_last_lines(log: &mut File, lines: usize) -> std::io::Result<()> {
+    let mut at = log.seek(SeekFrom::End(0))?;
+    let mut missing = lines;
+    let mut buffer = vec![0; 64 * 1024];
+    let end = at;
+    while at > 0 {
+        let size = at.min(buffer.len() as u64);
+        at -= size;
+        log.seek(SeekFrom::Start(at))?;
+        let piece = &mut buffer[..usize::try_from(size).unwrap_or(0)];
+        log.read_exact(piece)?;
+        for (index, byte) in piece.iter().enumerate().rev() {
+            let place = at + index as u64 + 1;
+            if *byte != b'\n' || place == end && lines > 0 {
+                continue;
+            }
+            missing = missing.saturating_sub(1);
+            if missing == 0 {
+                return log.seek(SeekFrom::Start(place)).map(drop);
+            }
+        }
+    }
+    log.seek(SeekFrom::Start(0)).map(drop)
 }

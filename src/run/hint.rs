@@ -74,7 +74,7 @@ const KNOWN: &[(&[&str], &str)] = &[
 
 /// Advice for a failure, when it is a known one.
 #[must_use]
-pub(super) fn of(reason: &str, tail: &[String]) -> Option<&'static str> {
+pub(crate) fn of(reason: &str, tail: &[String]) -> Option<&'static str> {
     let lines = || std::iter::once(reason).chain(tail.iter().map(String::as_str));
     KNOWN
         .iter()

@@ -124,7 +124,7 @@ pub async fn alone(
     context: &Context,
     talk: &Talk,
 ) -> Result<Made> {
-    let mut interrupts = super::interrupts()?;
+    let mut interrupts = super::interrupts(super::STOPPING)?;
     let connecting = Engine::connect(&context.env);
     let engine = unless_interrupted(connecting, &mut interrupts).await?;
     let making = make(wanted, &engine, root, context, talk);

@@ -1,6 +1,6 @@
 //! A run: execute the plan's jobs, measure, judge, report.
 
-mod hint;
+pub(crate) mod hint;
 pub mod image;
 mod job;
 pub mod measured;
@@ -26,6 +26,9 @@ use crate::report::{Report, Status, html, json, markdown};
 use crate::talk::{Talk, always};
 use measured::{Failure, Measured};
 use surroundings::Surroundings;
+
+/// What somebody hears who interrupts a run.
+const STOPPING: &str = "stopping; once more to end it at once";
 
 /// A run's report, and the folder of its record.
 #[derive(Debug)]
@@ -118,7 +121,7 @@ async fn jobs(
     measured: &mut Measured,
     talk: &Talk,
 ) -> Result<()> {
-    let mut interrupts = interrupts()?;
+    let mut interrupts = interrupts(STOPPING)?;
     let made = Surroundings::prepare(plan, context, record, measured, &mut interrupts, talk);
     let Some(surroundings) = made.await? else {
         return Ok(());
@@ -254,8 +257,9 @@ fn failure(plan: &Plan, job: &Job, outcome: Outcome, lacks_model: bool) -> Optio
     })
 }
 
-/// Counts SIGINT, SIGTERM, and SIGHUP unless it is ignored, as under `nohup`.
-fn interrupts() -> Result<Interrupts> {
+/// Counts SIGINT, SIGTERM, and SIGHUP unless it is ignored, as under `nohup`; the first one is
+/// answered with a word.
+pub(crate) fn interrupts(word: &'static str) -> Result<Interrupts> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = tokio::sync::watch::channel(0);
     let mut interrupt =
@@ -267,7 +271,7 @@ fn interrupts() -> Result<Interrupts> {
         false => Some(signal(SignalKind::hangup()).doing(|| "cannot catch SIGHUP".to_owned())?),
     };
     tokio::spawn(async move {
-        let mut said = "stopping; once more to end it at once";
+        let mut said = word;
         loop {
             let hung_up = async {
                 match &mut hangup {

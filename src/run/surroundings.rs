@@ -16,7 +16,7 @@ use crate::destination::docker::plan::DockerPlan;
 use crate::destination::place::{DestinationPlan, Place, Request};
 use crate::destination::process::plan::ProcessPlan;
 use crate::destination::process::{ProcessDestination, environment};
-use crate::destination::sagemaker::job::{SagemakerDestination, Settings};
+use crate::destination::sagemaker::job::{SagemakerDestination, Settings, Way};
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::{Job, Plan};
@@ -135,13 +135,15 @@ impl Surroundings {
                 match (&job.request, &sagemaker.here) {
                     (Request::Docker(_), Some(here)) => Ok(docker(stage, here)),
                     _ => Ok(Place::Sagemaker(Box::new(SagemakerDestination::new(
-                        &Settings {
+                        Settings {
                             config,
                             plan: sagemaker,
-                            image: &stage.made.image,
+                            way: Way::Launch {
+                                image: stage.made.image.clone(),
+                                model: model.map(str::to_owned),
+                            },
                             run: record.folder(),
                             role: &job.role,
-                            model,
                             talk: *talk,
                         },
                     )))),

@@ -2,7 +2,7 @@
 
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::types::{
-    SecondaryStatus, TrainingInstanceType, TrainingJobStatus as Status,
+    ResourceConfig, SecondaryStatus, TrainingInstanceType, TrainingJobStatus as Status,
 };
 
 use super::cost;
@@ -26,8 +26,9 @@ pub(super) fn of(plan: &SagemakerPlan, role: &str, answer: &DescribeTrainingJobO
     let seconds = |count: Option<i32>| count.and_then(|count| u64::try_from(count).ok());
     let training_seconds = seconds(answer.training_time_in_seconds());
     let billed_seconds = seconds(answer.billable_time_in_seconds());
-    let instances = cost::priced(&plan.settings, instances(answer));
-    let cost = cost::of(&plan.settings, &instances, billed_seconds);
+    let instances = answer.resource_config().map(instances);
+    let instances = cost::priced(&plan.settings, instances.unwrap_or_default());
+    let cost = cost::of(plan, &instances, billed_seconds);
     JobInfo {
         role: role.to_owned(),
         name: answer.training_job_name().unwrap_or_default().to_owned(),
@@ -68,11 +69,9 @@ fn phases(answer: &DescribeTrainingJobOutput) -> Vec<Phase> {
         .collect()
 }
 
-/// The instances that the job really had: types and numbers.
-fn instances(answer: &DescribeTrainingJobOutput) -> Vec<(String, u32)> {
-    let Some(resources) = answer.resource_config() else {
-        return Vec::new();
-    };
+/// The instances that a job really has: types and numbers. None while it is not known which of
+/// several types it gets.
+pub(super) fn instances(resources: &ResourceConfig) -> Vec<(String, u32)> {
     let one = |kind: Option<&TrainingInstanceType>, count: Option<i32>| {
         let count = u32::try_from(count.unwrap_or(1)).ok()?;
         Some((kind?.as_str().to_owned(), count))

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::SagemakerPlan;
 use super::settings::{Price, SagemakerSettings, ValidateOn};
 use crate::config::duration;
 use crate::config::raw::RawConfig;
@@ -146,23 +147,40 @@ pub(super) fn priced(settings: &SagemakerSettings, all: Vec<(String, u32)>) -> V
 
 /// What instances cost that are billed for so long; unknown without a price for each of them.
 #[must_use]
+pub(super) fn amount<'i>(
+    plan: &SagemakerPlan,
+    instances: impl Iterator<Item = (&'i str, u32)>,
+    seconds: u32,
+) -> Option<f64> {
+    let mut hourly = 0.0;
+    for (kind, count) in instances {
+        hourly += f64::from(count) * price(&plan.settings, kind)?;
+    }
+    Some(hourly * f64::from(seconds) / 3600.0)
+}
+
+/// The same for the report, with the price's source and date.
+#[must_use]
 pub(super) fn of(
-    settings: &SagemakerSettings,
+    plan: &SagemakerPlan,
     instances: &[Instances],
     seconds: Option<u64>,
 ) -> Option<JobCost> {
-    let hours = seconds? as f64 / 3600.0;
-    let costs = instances
-        .iter()
-        .map(|one| Some(f64::from(one.count) * one.price_per_hour? * hours));
-    let amount = costs.sum::<Option<f64>>()?;
+    let seconds = u32::try_from(seconds?).ok()?;
+    let SagemakerSettings {
+        price_source,
+        price_date,
+        ..
+    } = &plan.settings;
+    let pairs = instances.iter();
+    let pairs = pairs.map(|one| (one.instance_type.as_str(), one.count));
+    let amount = amount(plan, pairs, seconds).filter(|_| !instances.is_empty())?;
     Some(JobCost {
         amount,
         currency: None,
-        price_source: source(settings.price_source.as_deref()).to_owned(),
-        price_date: settings.price_date.clone(),
+        price_source: source(price_source.as_deref()).to_owned(),
+        price_date: price_date.clone(),
     })
-    .filter(|_| !instances.is_empty())
 }
 
 /// Where a price comes from.

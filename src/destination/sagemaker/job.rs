@@ -1,13 +1,12 @@
 //! One job of SageMaker, as the watch loop sees it. What asks AWS while the job runs does so in
 //! the background, so that nobody who wants to stop it waits for an answer.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sagemaker::Client as Sdk;
-use aws_sdk_sagemaker::config::Config;
 use aws_sdk_sagemaker::error::SdkError;
 use aws_sdk_sagemaker::operation::describe_training_job::{
     DescribeTrainingJobError, DescribeTrainingJobOutput,
@@ -20,7 +19,7 @@ use super::logs::LogReader;
 use super::plan::SagemakerPlan;
 use super::request::Request;
 use super::settings::OnCancel;
-use super::{account, problem, state};
+use super::{account, problem, state, stop};
 use crate::destination::job_log::JobLog;
 use crate::destination::{Artifacts, Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode, Result};
@@ -30,9 +29,6 @@ use crate::talk::Talk;
 
 /// An answer that takes longer is taken up the next time.
 const ASKING: Duration = Duration::from_secs(1);
-
-/// The word to stop is given in less than five seconds, or given again.
-const STOPPING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
 
 /// Longest time between two questions about a job while AWS is busy, in times of the usual one.
 const WIDEST: u32 = 4;
@@ -47,6 +43,25 @@ const UPLOADING: Duration = Duration::from_secs(600);
 /// Without an answer for so long, a job is out of sight.
 const LOST: Duration = Duration::from_secs(600);
 
+/// How a job comes to be.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// It is launched, or found by its name and taken.
+    Launch {
+        /// The image, published.
+        image: ImageRef,
+        /// Where the model is, for a job that validates it.
+        model: Option<String>,
+    },
+    /// It was launched before, and is followed whatever it is doing.
+    Follow {
+        /// Its name.
+        job: String,
+        /// How many hosts it has.
+        hosts: usize,
+    },
+}
+
 /// What a job is launched with.
 #[derive(Debug)]
 pub struct Settings<'a> {
@@ -54,14 +69,12 @@ pub struct Settings<'a> {
     pub config: &'a SdkConfig,
     /// Where and how.
     pub plan: &'a SagemakerPlan,
-    /// The image, published.
-    pub image: &'a ImageRef,
+    /// How the job comes to be.
+    pub way: Way,
     /// Folder of the run's record.
     pub run: &'a Path,
     /// `train` or `validate`.
     pub role: &'a str,
-    /// Where the model is, for a job that validates it.
-    pub model: Option<&'a str>,
     /// Says what the job is doing.
     pub talk: Talk,
 }
@@ -74,10 +87,9 @@ pub struct SagemakerDestination {
     pub(super) sdk: Sdk,
     pub(super) config: SdkConfig,
     pub(super) plan: SagemakerPlan,
-    pub(super) image: ImageRef,
+    pub(super) way: Way,
     pub(super) run: PathBuf,
     pub(super) role: String,
-    pub(super) model: Option<String>,
     pub(super) talk: Talk,
     pub(super) log: JobLog,
     /// Its name, once it may be there.
@@ -87,8 +99,8 @@ pub struct SagemakerDestination {
     /// When it was asked about, and how long to wait until the next time.
     asked: Option<Instant>,
     pace: Duration,
-    pub(super) reader: Option<LogReader>,
-    reading: Option<JoinHandle<(LogReader, Result<(), String>)>>,
+    pub(super) reader: Option<LogReader<File>>,
+    reading: Option<JoinHandle<(LogReader<File>, Result<(), String>)>>,
     /// What SageMaker said last.
     pub(super) last: Option<DescribeTrainingJobOutput>,
     ended: Option<JobState>,
@@ -99,24 +111,22 @@ pub struct SagemakerDestination {
 impl SagemakerDestination {
     /// A place for one job; nobody is asked yet.
     #[must_use]
-    pub fn new(settings: &Settings<'_>) -> Self {
+    pub fn new(settings: Settings<'_>) -> Self {
         let Settings {
             config,
             plan,
-            image,
+            way,
             run,
             role,
-            model,
             talk,
-        } = *settings;
+        } = settings;
         Self {
             sdk: Sdk::new(config),
             config: config.clone(),
             plan: plan.clone(),
-            image: image.clone(),
+            way,
             run: run.to_path_buf(),
             role: role.to_owned(),
-            model: model.map(str::to_owned),
             talk,
             log: JobLog::of(run),
             name: None,
@@ -212,34 +222,6 @@ impl SagemakerDestination {
         }
         state
     }
-
-    async fn tell_to_stop(&self, name: &str) -> Result<()> {
-        let (attempt, whole) = STOPPING;
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(attempt)
-            .operation_timeout(whole)
-            .build();
-        let call = self.sdk.stop_training_job().training_job_name(name);
-        let call = call.customize();
-        let told = call
-            .config_override(Config::builder().timeout_config(timeouts))
-            .send()
-            .await;
-        match told {
-            Ok(_) => Ok(()),
-            // It has ended, or never began.
-            Err(cause) if problem::is_code(&cause, "ValidationException") => Ok(()),
-            Err(cause) => {
-                let what = format!("stop the job `{name}`");
-                let action = "sagemaker:StopTrainingJob";
-                let error = self.failed(&what, action, name, ExitCode::JobFailed, &cause);
-                let region = self.region();
-                Err(error.hint(format!(
-                    "stop it: `aws sagemaker stop-training-job --region {region} --training-job-name {name}`"
-                )))
-            }
-        }
-    }
 }
 
 impl Destination for SagemakerDestination {
@@ -314,7 +296,7 @@ impl Destination for SagemakerDestination {
             creating.wait().await;
         }
         if let Some(name) = self.name.clone() {
-            self.tell_to_stop(&name).await?;
+            stop::tell(&self.sdk, &self.plan.settings, &name).await?;
         }
         // It ends by itself now, and there is no way to hurry it.
         self.is_left |= how == Stop::Now;

@@ -13,7 +13,7 @@ use aws_sdk_sagemaker::types::TrainingJobStatus as Status;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::job::SagemakerDestination;
+use super::job::{SagemakerDestination, Way};
 use super::logs::LogReader;
 use super::names::{self, TAG_PREFIX};
 use super::request::Request;
@@ -61,8 +61,12 @@ enum Found {
 impl SagemakerDestination {
     /// Launches the job, or finds it.
     pub(super) async fn start(&mut self, request: &Request) -> Result<()> {
-        let mut body = request.body(&self.image);
-        if let Some(model) = &self.model {
+        let (image, model) = match self.way.clone() {
+            Way::Launch { image, model } => (image, model),
+            Way::Follow { job, hosts } => return self.follow(&job, hosts),
+        };
+        let mut body = request.body(&image);
+        if let Some(model) = &model {
             request::set_model(&mut body, model);
         }
         let mut kinds = request.alternatives.iter();
@@ -72,7 +76,7 @@ impl SagemakerDestination {
             let cause = match self.create(&body).await? {
                 Ok(()) => {
                     self.talk.say(&format!("job {name} is launched"));
-                    return self.follow(&name, &body);
+                    return self.follow(&name, request::instances_of(&body));
                 }
                 Err(cause) => cause,
             };
@@ -98,7 +102,7 @@ impl SagemakerDestination {
                     self.talk.say(&format!(
                         "job {name} is there already ({status}): it is taken"
                     ));
-                    return self.follow(&name, &body);
+                    return self.follow(&name, request::instances_of(&body));
                 }
                 Found::Earlier(why) => {
                     self.talk.detail(&format!("job {name} {why}"));
@@ -116,9 +120,35 @@ impl SagemakerDestination {
         ))
     }
 
-    fn follow(&mut self, name: &str, body: &Value) -> Result<()> {
+    /// Follows a job that was launched before; of its log, only the last lines and what comes after
+    /// them, if so many are wanted.
+    ///
+    /// # Errors
+    /// It is a job to be launched; its log cannot be read or written.
+    pub async fn attach(&mut self, tail: Option<usize>) -> Result<()> {
+        let Way::Follow { job, hosts } = self.way.clone() else {
+            return Err(Error::new(
+                ExitCode::Internal,
+                "the job is not launched yet",
+            ));
+        };
+        self.follow(&job, hosts)?;
+        if let (Some(reader), Some(lines)) = (&mut self.reader, tail) {
+            let read = reader.tail(lines).await;
+            read.map_err(|reason| {
+                Error::new(
+                    ExitCode::JobFailed,
+                    format!("cannot read the log of `{job}`"),
+                )
+                .because(reason)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, name: &str, hosts: usize) -> Result<()> {
+        self.name = Some(name.to_owned());
         let out = self.log.appended()?;
-        let hosts = request::instances_of(body);
         self.reader = Some(LogReader::new(&self.config, name, hosts, out));
         Ok(())
     }
@@ -221,8 +251,9 @@ impl SagemakerDestination {
         let channels = answer.input_data_config().iter();
         let mut models = channels.filter(|channel| channel.channel_name() == Some(request::MODEL));
         let model = models.find_map(|channel| channel.data_source()?.s3_data_source()?.s3_uri());
+        let wanted = request::model_in(body);
         image == body["AlgorithmSpecification"]["TrainingImage"].as_str()
-            && (self.model.is_none() || model == self.model.as_deref())
+            && (wanted.is_none() || model == wanted)
     }
 
     fn refused(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {

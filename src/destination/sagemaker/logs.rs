@@ -3,8 +3,7 @@
 //! Each host writes a stream, and another one after every restart. What a stream has is read page
 //! by page; the token of a page is kept only when the page is written down.
 
-use std::fs::File;
-use std::io::Write as _;
+use std::io::Write;
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client as Sdk;
@@ -21,14 +20,17 @@ const GROUP: &str = "/aws/sagemaker/TrainingJobs";
 /// Streams of a large cluster are looked for anew in one of so many rounds, once all are there.
 const LOOKS: u32 = 3;
 
+/// Most lines that one answer gives (`GetLogEvents`).
+const MOST_LINES: usize = 10_000;
+
 /// Reads the log of one job.
 #[derive(Debug)]
-pub(super) struct LogReader {
+pub struct LogReader<W> {
     sdk: Sdk,
     region: String,
     job: String,
     hosts: usize,
-    out: File,
+    out: W,
     streams: Vec<Stream>,
     rounds: u32,
     /// After the job's end everything was read, or cannot be read.
@@ -41,9 +43,10 @@ struct Stream {
     token: Option<String>,
 }
 
-impl LogReader {
-    /// Writes the log of a job with so many hosts to a file.
-    pub(super) fn new(config: &SdkConfig, job: &str, hosts: usize, out: File) -> Self {
+impl<W: Write> LogReader<W> {
+    /// Writes the log of a job with so many hosts.
+    #[must_use]
+    pub fn new(config: &SdkConfig, job: &str, hosts: usize, out: W) -> Self {
         let region = config.region().map(|region| region.as_ref().to_owned());
         Self {
             sdk: Sdk::new(config),
@@ -68,6 +71,65 @@ impl LogReader {
         self.rounds = self.rounds.saturating_add(1);
         self.is_complete |= has_ended && read.is_ok();
         (self, read)
+    }
+
+    /// Reads what is there now.
+    ///
+    /// # Errors
+    /// AWS refuses, or does not answer.
+    pub async fn all(&mut self) -> Result<(), String> {
+        self.round(true).await
+    }
+
+    /// Reads the last lines only, of all hosts together in the order of time; what is read next is
+    /// what comes after them.
+    ///
+    /// # Errors
+    /// AWS refuses, or does not answer.
+    pub async fn tail(&mut self, lines: usize) -> Result<(), String> {
+        self.discover().await?;
+        let limit = i32::try_from(lines.clamp(1, MOST_LINES)).unwrap_or(i32::MAX);
+        let mut last = Vec::new();
+        for index in 0..self.streams.len() {
+            let name = self.streams[index].name.clone();
+            let call = self.sdk.get_log_events().log_group_name(GROUP);
+            let call = call.log_stream_name(&name).start_from_head(false);
+            let answer = match call.limit(limit).send().await {
+                Ok(answer) => answer,
+                Err(cause) => {
+                    self.excuse("logs:GetLogEvents", &cause)?;
+                    continue;
+                }
+            };
+            let host = self.host(&name);
+            let events = answer.events().iter();
+            last.extend(events.map(|event| {
+                let text = written(std::slice::from_ref(event), host);
+                (event.timestamp().unwrap_or_default(), text)
+            }));
+            self.streams[index].token = answer.next_forward_token().map(str::to_owned);
+        }
+        last.sort_by_key(|(time, _)| *time);
+        for (_, text) in last.split_off(last.len().saturating_sub(lines)) {
+            self.write(&text)?;
+        }
+        Ok(())
+    }
+
+    /// What it wrote to.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// Several hosts write into one file: each line says whose it is.
+    fn host<'s>(&self, stream: &'s str) -> Option<&'s str> {
+        (self.hosts > 1).then(|| host_of(stream, &self.job))
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), String> {
+        self.out
+            .write_all(text.as_bytes())
+            .map_err(|error| format!("cannot write the job's log: {error}"))
     }
 
     async fn round(&mut self, has_ended: bool) -> Result<(), String> {
@@ -118,12 +180,8 @@ impl LogReader {
             Ok(answer) => answer,
             Err(cause) => return self.excuse("logs:GetLogEvents", &cause).map(|()| false),
         };
-        // Several hosts write into one file: each line says whose it is.
-        let host = (self.hosts > 1).then(|| host_of(&stream.name, &self.job));
-        let text = written(answer.events(), host);
-        self.out
-            .write_all(text.as_bytes())
-            .map_err(|error| format!("cannot write the job's log: {error}"))?;
+        let text = written(answer.events(), self.host(&stream.name));
+        self.write(&text)?;
         let next = answer.next_forward_token().map(str::to_owned);
         // Pages may be empty; the end gives its own token again.
         let goes_on = next.is_some() && next != self.streams[index].token;

@@ -11,6 +11,7 @@ pub mod cost;
 mod extra;
 mod fetch;
 pub mod job;
+pub mod jobs;
 mod launch;
 mod limits;
 pub mod location;
@@ -23,8 +24,10 @@ pub mod request;
 mod rules;
 pub mod settings;
 mod state;
+mod stop;
 
 pub use limits::{Asked, check, hyperparameter_sizes};
+pub use logs::LogReader;
 
 /// What is wrong, and where in mlaction.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]

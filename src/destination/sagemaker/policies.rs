@@ -169,6 +169,8 @@ impl Names<'_> {
         ];
         let mut all = vec![
             Statement::new(&jobs, self.jobs()),
+            // It has no resource of its own: whoever may search may see every job's description.
+            Statement::new(&["sagemaker:Search"], ["*".to_owned()]),
             Statement::new(&["iam:PassRole"], [settings.role.clone()])
                 .when(json!({"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}})),
             Statement::new(&objects, [self.objects(&prefix, "")]),

@@ -3,6 +3,7 @@
 use aws_sdk_sagemaker::error::{ProvideErrorMetadata, SdkError};
 
 use super::job::SagemakerDestination;
+use super::settings::SagemakerSettings;
 use crate::aws::errors::Doing;
 use crate::error::{Error, ExitCode};
 use crate::registry::plan::Partition;
@@ -33,18 +34,33 @@ impl SagemakerDestination {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let region = self.region();
-        let partition = Partition::of(region).map_or("aws", Partition::name);
-        let account = self.plan.settings.role.split(':').nth(4).unwrap_or("*");
-        let doing = Doing {
-            what,
-            action,
-            resource: &format!("arn:{partition}:sagemaker:{region}:{account}:training-job/{name}"),
-            region,
-            code,
-        };
-        doing.error(cause)
+        of_job(&self.plan.settings, what, action, name, code, cause)
     }
+}
+
+/// The error of a call about a job.
+pub(super) fn of_job<E>(
+    settings: &SagemakerSettings,
+    what: &str,
+    action: &str,
+    name: &str,
+    code: ExitCode,
+    cause: &SdkError<E>,
+) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let region = &settings.region;
+    let partition = Partition::of(region).map_or("aws", Partition::name);
+    let account = settings.role.split(':').nth(4).unwrap_or("*");
+    let doing = Doing {
+        what,
+        action,
+        resource: &format!("arn:{partition}:sagemaker:{region}:{account}:training-job/{name}"),
+        region,
+        code,
+    };
+    doing.error(cause)
 }
 
 /// Whether AWS answered with this code.

@@ -224,6 +224,13 @@ pub(super) fn set_model(body: &mut Value, model: &str) {
     }
 }
 
+/// The address of the model that a request has as a channel.
+pub(super) fn model_in(body: &Value) -> Option<&str> {
+    let mut channels = body["InputDataConfig"].as_array()?.iter();
+    let model = channels.find(|channel| channel["ChannelName"] == MODEL)?;
+    model["DataSource"]["S3DataSource"]["S3Uri"].as_str()
+}
+
 /// The channel of a validation job that has the model.
 pub const MODEL: &str = "model";
 

@@ -20,6 +20,11 @@ pub(super) fn phase(answer: &DescribeTrainingJobOutput) -> String {
     text::line(secondary.or(status).unwrap_or_default(), 80)
 }
 
+/// Whether a job with this status goes on no more.
+pub(super) fn has_ended(status: &str) -> bool {
+    matches!(status, "Completed" | "Failed" | "Stopped")
+}
+
 /// Whether it goes on, or how it ended.
 pub(super) fn of(answer: &DescribeTrainingJobOutput) -> JobState {
     match answer.training_job_status() {

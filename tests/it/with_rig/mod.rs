@@ -10,4 +10,5 @@ mod killed;
 mod registry;
 mod s3;
 mod sagemaker;
+mod sagemaker_jobs;
 mod support;

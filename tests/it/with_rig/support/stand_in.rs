@@ -53,6 +53,11 @@ impl StandIn {
         self.ask("POST", &format!("/_stand-in/{what}"), &content.to_string());
     }
 
+    /// Takes back the faults that have not come up.
+    pub(crate) fn forget_faults(&self) {
+        self.ask("DELETE", "/_stand-in/faults", "");
+    }
+
     /// Faults that have not come up.
     pub(crate) fn faults(&self) -> Value {
         let answer = self.ask("GET", "/_stand-in/faults", "");
@@ -68,11 +73,22 @@ impl StandIn {
     /// How often an operation was asked for.
     #[track_caller]
     pub(crate) fn asked(&self, operation: &str) -> usize {
-        let journal = self.journal();
-        let requests = journal["requests"].as_array().unwrap().iter();
+        let requests = self.requests(0);
+        let requests = requests.iter();
         requests
             .filter(|request| request["operation"] == operation)
             .count()
+    }
+
+    /// What was asked for, after so many requests.
+    #[track_caller]
+    pub(crate) fn requests(&self, after: usize) -> Vec<Value> {
+        let answer = self.ask("GET", &format!("/_stand-in/journal?after={after}"), "");
+        let mut journal: Value = serde_json::from_str(&answer).unwrap();
+        match journal["requests"].take() {
+            Value::Array(requests) => requests,
+            other => panic!("no list of requests: {other}"),
+        }
     }
 
     /// Waits until the jobs are as they should be.
