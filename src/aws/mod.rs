@@ -1,6 +1,7 @@
 //! Amazon Web Services: one configuration for all clients, and their errors in words.
 
 pub mod errors;
+pub mod prices;
 pub mod s3;
 
 use std::time::Duration;

@@ -120,7 +120,7 @@ struct Line {
 struct Job {
     role: String,
     name: String,
-    arn: String,
+    arn: Option<String>,
     ended: String,
     steps: String,
     billed: String,
@@ -331,7 +331,7 @@ fn lineage(report: &Report) -> Vec<Pair> {
             "model",
             &format!("{} ({})", model.file, bytes(model.bytes)),
         ));
-        pairs.push(hash("model sha256", &model.sha256));
+        pairs.extend(model.sha256.iter().map(|sum| hash("model sha256", sum)));
     }
     if let Some(baseline) = &report.baseline {
         pairs.push(pair("baseline run", &baseline.run));
@@ -366,7 +366,7 @@ impl Job {
         Self {
             role: line(&job.role, NAME),
             name: line(&job.name, NAME),
-            arn: line(job.arn.as_deref().unwrap_or_default(), TEXT),
+            arn: job.arn.as_ref().map(|arn| line(arn, TEXT)),
             ended: job.ended(),
             steps: job.steps(),
             billed: job.billed(),

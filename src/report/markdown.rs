@@ -426,8 +426,11 @@ fn lineage(report: &Report) -> String {
         add(&markdown(name, NAME), shown);
     }
     if let Some(model) = &lineage.model {
-        let hash = digest(&model.sha256);
-        add("model", format!("sha256 {hash} ({})", bytes(model.bytes)));
+        let what = match &model.sha256 {
+            Some(sum) => format!("sha256 {}", digest(sum)),
+            None => markdown(&model.file, NAME * 2),
+        };
+        add("model", format!("{what} ({})", bytes(model.bytes)));
     }
     add("mlaction", markdown(&lineage.mlaction, NAME));
     fold("Lineage", &table.finish())

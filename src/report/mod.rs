@@ -262,10 +262,11 @@ pub struct DataSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelInfo {
-    /// File name in the run record.
+    /// File name in the run record, or the address of one that stays where the job left it.
     pub file: String,
-    /// SHA-256 of `model.tar.gz`, hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of `model.tar.gz`, hexadecimal; absent for one that is not in the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
 }

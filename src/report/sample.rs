@@ -319,7 +319,7 @@ pub(crate) fn empty() -> Report {
             environment: strings(&[("python", "3.12.4"), ("requirements", "b3:9f8e7d6c5b4a")]),
             model: Some(ModelInfo {
                 file: "model.tar.gz".to_owned(),
-                sha256: "0123456789abcdef".repeat(4),
+                sha256: Some("0123456789abcdef".repeat(4)),
                 bytes: 1_834_221,
             }),
             mlaction: "0.1.0".to_owned(),
@@ -471,7 +471,7 @@ pub(crate) fn with_text(text: &str) -> Report {
     lineage.environment = IndexMap::from([(text.to_owned(), text.to_owned())]);
     if let Some(model) = &mut lineage.model {
         model.file = text.to_owned();
-        model.sha256 = text.to_owned();
+        model.sha256 = Some(text.to_owned());
     }
     report.hyperparameters = IndexMap::from([(text.to_owned(), text.to_owned())]);
     report.log_tail = vec![text.to_owned(); 3];

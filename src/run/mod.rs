@@ -4,6 +4,7 @@ pub(crate) mod hint;
 pub mod image;
 mod job;
 pub mod measured;
+mod prices;
 mod pull;
 mod reuse;
 mod surroundings;
@@ -48,7 +49,7 @@ pub struct Reported {
 pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported> {
     let folder = match reused(plan, context, talk).await? {
         Some(folder) => folder,
-        None => execute(plan, context, talk).await?,
+        None => execute(&*prices::looked_up(plan, talk).await?, context, talk).await?,
     };
     let measured: Measured = record::read_json(&folder, record::METRICS)?;
     let report = measured.report(&record::load_plan(&folder)?, plan, &folder)?;

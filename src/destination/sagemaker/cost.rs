@@ -21,6 +21,10 @@ pub struct Cost {
     pub price_source: Option<String>,
     /// As of when.
     pub price_date: Option<String>,
+    /// In which currency.
+    pub price_currency: Option<String>,
+    /// It is looked up before the first job is launched.
+    pub is_looked_up: bool,
     /// The most that the config allows.
     pub max_cost: Option<f64>,
 }
@@ -41,14 +45,37 @@ pub struct Part {
     pub price_per_hour: f64,
 }
 
-impl Cost {
-    /// Reckons with the whole of every limit. Spot instances cost less; how much, nobody knows
-    /// beforehand.
+/// How long jobs may hold instances, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds {
+    /// The training job.
+    pub train: u64,
+    /// Afterwards, for the next one.
+    pub keep_alive: u64,
+    /// The validation job on SageMaker; 0 without one.
+    pub validate: u64,
+}
+
+impl Seconds {
+    /// As the config says.
     #[must_use]
     pub fn new(settings: &SagemakerSettings, raw: &RawConfig) -> Self {
         let seconds = |text: &str| duration::parse(text).map_or(0, |time| time.as_secs().max(1));
         let validation = raw.validation.as_ref();
         let validation = validation.filter(|_| settings.validate_on == ValidateOn::Job);
+        Self {
+            train: seconds(&raw.training.max_runtime),
+            keep_alive: settings.keep_alive.as_deref().map_or(0, seconds),
+            validate: validation.map_or(0, |job| seconds(&job.max_runtime)),
+        }
+    }
+}
+
+impl Cost {
+    /// Reckons with the whole of every limit. Spot instances cost less; how much, nobody knows
+    /// beforehand.
+    #[must_use]
+    pub fn new(settings: &SagemakerSettings, seconds: Seconds) -> Self {
         let cluster = cluster(settings);
         let first: Vec<(&str, u32)> = cluster
             .first()
@@ -56,17 +83,9 @@ impl Cost {
             .into_iter()
             .collect();
         let jobs = [
-            ("train", seconds(&raw.training.max_runtime), &cluster),
-            (
-                "keep_alive",
-                settings.keep_alive.as_deref().map_or(0, seconds),
-                &cluster,
-            ),
-            (
-                "validate",
-                validation.map_or(0, |job| seconds(&job.max_runtime)),
-                &first,
-            ),
+            ("train", seconds.train, &cluster),
+            ("keep_alive", seconds.keep_alive, &cluster),
+            ("validate", seconds.validate, &first),
         ];
         let parts: Option<Vec<Part>> = jobs
             .into_iter()
@@ -90,6 +109,8 @@ impl Cost {
             parts: parts.unwrap_or_default(),
             price_source: settings.price_source.clone(),
             price_date: settings.price_date.clone(),
+            price_currency: settings.price_currency.clone(),
+            is_looked_up: settings.look_up_price,
             max_cost: settings.max_cost,
         }
     }
@@ -104,6 +125,22 @@ impl Cost {
                 format!("{:.2}", (cost * 100.0 - 1e-6).ceil() / 100.0)
             },
         )
+    }
+
+    /// What is wrong, and what to do, when a run may cost more than the config allows.
+    #[must_use]
+    pub fn excess(&self) -> Option<(String, String)> {
+        let (highest, most) = (self.highest?, self.max_cost?);
+        (highest > most).then(|| {
+            let amount = self.amount();
+            (
+                format!("the run may cost {amount}, more than `max_cost` = {most}"),
+                format!(
+                    "it is {}; shorten `max_runtime`, take fewer or smaller instances, or raise `max_cost`",
+                    self.reckoning()
+                ),
+            )
+        })
     }
 
     /// How it is reckoned, for people.
@@ -170,6 +207,7 @@ pub(super) fn of(
     let SagemakerSettings {
         price_source,
         price_date,
+        price_currency,
         ..
     } = &plan.settings;
     let pairs = instances.iter();
@@ -177,7 +215,7 @@ pub(super) fn of(
     let amount = amount(plan, pairs, seconds).filter(|_| !instances.is_empty())?;
     Some(JobCost {
         amount,
-        currency: None,
+        currency: price_currency.clone(),
         price_source: source(price_source.as_deref()).to_owned(),
         price_date: price_date.clone(),
     })

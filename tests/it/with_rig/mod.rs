@@ -11,4 +11,5 @@ mod registry;
 mod s3;
 mod sagemaker;
 mod sagemaker_jobs;
+mod sagemaker_results;
 mod support;

@@ -124,8 +124,19 @@ impl StandIn {
         serde_json::from_str(&self.ask("GET", "/_stand-in/journal", "")).unwrap()
     }
 
+    /// Puts an object into S3.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, content: &[u8]) {
+        self.send("PUT", path, content);
+    }
+
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        self.send(method, path, body.as_bytes())
+    }
+
+    #[track_caller]
+    fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
         let host = self.ready["endpoint"].as_str().unwrap();
         let host = host.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).unwrap();
@@ -134,7 +145,7 @@ impl StandIn {
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
