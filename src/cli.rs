@@ -73,10 +73,14 @@ pub enum Command {
     Logs(Logs),
     /// List the project's jobs on SageMaker, whoever launched them.
     Jobs(Jobs),
+    /// Report the jobs that were launched with `train --detach` and have ended: each one once.
+    Collect(Collect),
     /// Follow a job on SageMaker to its end. It goes on when you stop following.
     Watch(Watch),
     /// Stop a job on SageMaker.
     Stop(Stop),
+    /// Stop the jobs of closed pull requests and of commits that newer ones supersede.
+    Gc(Gc),
     /// Try metric definitions and presets on a log, or read a metrics file.
     Metrics(Metrics),
     /// Build or publish the training image.
@@ -86,11 +90,7 @@ pub enum Command {
         action: ImageAction,
     },
     /// Set or show the baseline.
-    Baseline {
-        /// What to do.
-        #[command(subcommand)]
-        action: BaselineAction,
-    },
+    Baseline(Baseline),
     /// Print a shell completion script.
     Completions {
         /// The shell.
@@ -207,6 +207,9 @@ pub struct Train {
     /// Train again although a finished run has the same content.
     #[arg(long)]
     pub force: bool,
+    /// Leave the training job when it is launched; `mlaction collect` does the rest, anywhere.
+    #[arg(long)]
+    pub detach: bool,
     /// Another destination than the config's.
     #[arg(long, env = "MLACTION_DESTINATION", value_name = "NAME")]
     pub destination: Option<String>,
@@ -286,6 +289,45 @@ pub struct Watch {
     pub place: Place,
 }
 
+/// Arguments of `gc`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A workflow that starts when a pull request is closed knows which one it is.\n\nExamples:\n  mlaction gc --dry-run\n  mlaction gc --closed 12"
+)]
+pub struct Gc {
+    /// A pull request that is closed; may be repeated.
+    #[arg(long, value_name = "NUMBER")]
+    pub closed: Vec<u64>,
+    /// Show them, and stop nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// One JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the jobs are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Arguments of `collect`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mlaction collect                       all that have ended\n  mlaction collect 5a33cd1 --wait        that of a commit, when it ends"
+)]
+pub struct Collect {
+    /// The job: its name, a commit, or `latest`. Default: all that were detached.
+    pub job: Option<String>,
+    /// Wait for those that run.
+    #[arg(long)]
+    pub wait: bool,
+    /// One JSON document with all reports.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the jobs are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
 /// Arguments of `stop`.
 #[derive(Debug, Args)]
 #[command(
@@ -337,6 +379,17 @@ pub enum MetricsKind {
     Log,
     /// A metrics file: numbers by name, as JSON.
     File,
+}
+
+/// Arguments of `baseline`.
+#[derive(Debug, Args)]
+pub struct Baseline {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: BaselineAction,
+    /// Whose baseline it is, where destinations keep one.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// What to do with the baseline.

@@ -20,6 +20,7 @@ pub mod context;
 pub mod data;
 pub mod destination;
 pub mod error;
+pub mod github;
 pub mod image;
 pub mod metrics;
 pub mod plan;

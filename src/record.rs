@@ -77,6 +77,11 @@ pub enum Phase {
         /// When (UTC).
         finished_at: Timestamp,
     },
+    /// The training job was launched and left: its result is collected later.
+    Detached {
+        /// The job's name.
+        job: String,
+    },
     /// A job did not succeed, or the run was cancelled.
     Ended {
         /// Why.
@@ -291,7 +296,7 @@ pub fn past(root: &Path) -> Vec<PastRun> {
                 attempt,
                 completed_at: match phase {
                     Phase::Complete { finished_at } => Some(finished_at),
-                    Phase::Running | Phase::Ended { .. } => None,
+                    Phase::Running | Phase::Detached { .. } | Phase::Ended { .. } => None,
                 },
             },
         )

@@ -3,16 +3,21 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::github::log;
 
 /// What ends sooner needs no word about its progress.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often a changing line is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
+
+static ON_RUNNER: AtomicBool = AtomicBool::new(false);
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,9 +116,34 @@ pub fn always(text: &str) {
     line(text);
 }
 
+/// Says that a command failed; GitHub shows it beside the run.
+pub fn failed(title: &str, text: &str, whole: &str) {
+    line(whole);
+    if ON_RUNNER.load(Ordering::Relaxed) {
+        // NOTE: as below.
+        let _ = writeln!(std::io::stderr(), "{}", log::error(title, text));
+    }
+}
+
+/// A text as it can be shown: where a runner of GitHub Actions reads it, as nothing but text.
+#[must_use]
+pub fn shown(text: &str) -> Cow<'_, str> {
+    match ON_RUNNER.load(Ordering::Relaxed) {
+        true => log::harmless(text),
+        false => Cow::Borrowed(text),
+    }
+}
+
 fn line(text: &str) {
+    let text = shown(text);
     // NOTE: there is nowhere left to report that standard error is gone.
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Whatever is said from now on is read by a runner of GitHub Actions, which must not take it for
+/// commands.
+pub fn is_on_runner() {
+    ON_RUNNER.store(true, Ordering::Relaxed);
 }
 
 fn style() -> ProgressStyle {

@@ -2,24 +2,34 @@
 
 use std::path::Path;
 
-use indexmap::IndexMap;
-use jiff::Timestamp;
-
-use super::{print, show};
-use crate::cli::BaselineAction;
+use super::jobs::Site;
+use super::{print, runtime, show, to_json};
+use crate::cli::{self, BaselineAction};
 use crate::config;
+use crate::config::raw::{Destination, RawConfig};
+use crate::destination::sagemaker::location::Location;
 use crate::error::{Error, ExitCode, Result};
-use crate::metrics::Source;
-use crate::metrics::baseline::{Baseline, BaselineMetric, Definitions, SCHEMA_VERSION};
-use crate::plan::Plan;
+use crate::metrics::baseline::Baseline;
 use crate::record::{self, Phase};
-use crate::report::{Report, Status};
+use crate::report::Status;
+use crate::run;
+use crate::run::baseline::Kept;
 use crate::talk::Talk;
 
-pub(super) fn run(root: &Path, action: BaselineAction, talk: &Talk) -> Result<u8> {
+pub(super) fn run(root: &Path, arguments: cli::Baseline, talk: &Talk) -> Result<u8> {
+    let cli::Baseline { action, place } = arguments;
     let config = config::load(root, super::color())?;
     let path = root.join(&config.raw.baseline.path);
+    let kept = kept(root, &config.raw, place.destination)?;
     match action {
+        BaselineAction::Show if kept.is_some() => {
+            let found = with_kept(kept, async |kept| kept.read().await)?;
+            match found.flatten() {
+                Some(baseline) => print(&to_json(&baseline)?),
+                None => Err(Error::new(ExitCode::Config, "there is no baseline yet")
+                    .hint("a run of the branch that it is kept for sets it, or `mlaction baseline set`")),
+            }
+        }
         BaselineAction::Show => {
             let text = std::fs::read_to_string(&path).map_err(|error| {
                 let failed = Error::new(
@@ -40,18 +50,51 @@ pub(super) fn run(root: &Path, action: BaselineAction, talk: &Talk) -> Result<u8
             let is_named = run.is_some();
             let folder = show::folder(root, run.or_else(last))?;
             let baseline = from_run(&folder, is_named)?;
+            let place = kept.as_ref().map(|(place, _)| place.to_string());
+            if let Some(place) = place {
+                with_kept(kept, async |kept| kept.write(&baseline, true).await)?;
+                talk.say(&said(&baseline, &place));
+                return Ok(0);
+            }
             baseline
                 .save(&path)
                 .map_err(|error| Error::new(ExitCode::Internal, error.to_string()))?;
-            talk.say(&format!(
-                "baseline: {} metrics of run {} in {}",
-                baseline.metrics.len(),
-                baseline.run,
-                path.display()
-            ));
+            talk.say(&said(&baseline, &path.display().to_string()));
             Ok(0)
         }
     }
+}
+
+fn said(baseline: &Baseline, place: &str) -> String {
+    let (count, run) = (baseline.metrics.len(), &baseline.run);
+    format!("baseline: {count} metrics of run {run} in {place}")
+}
+
+/// Where the destination keeps the baseline, if not in a file.
+fn kept(root: &Path, raw: &RawConfig, asked: Option<String>) -> Result<Option<(Location, Site)>> {
+    let name = asked.as_ref().unwrap_or(&raw.project.destination);
+    let keeps = match raw.destinations.get(name) {
+        Some(Destination::Sagemaker(settings)) => settings.baseline_branch.is_some(),
+        _ => false,
+    };
+    if !keeps {
+        return Ok(None);
+    }
+    let site = Site::find(root, asked)?;
+    Ok(Some((site.plan.baseline(&raw.project.name), site)))
+}
+
+fn with_kept<T>(
+    kept: Option<(Location, Site)>,
+    work: impl AsyncFnOnce(Kept<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    let Some((place, site)) = kept else {
+        return Ok(None);
+    };
+    runtime()?.block_on(async {
+        let aws = site.aws().await;
+        work(Kept::new(&place, &aws)).await.map(Some)
+    })
 }
 
 fn from_run(folder: &Path, is_named: bool) -> Result<Baseline> {
@@ -73,34 +116,5 @@ fn from_run(folder: &Path, is_named: bool) -> Result<Baseline> {
         )
         .hint("name a complete run: `mlaction runs` lists them"));
     }
-    let plan: Plan = record::load_plan(folder)?;
-    Ok(Baseline {
-        schema_version: SCHEMA_VERSION,
-        commit: report.lineage.commit.clone(),
-        created_at: Timestamp::now(),
-        data: plan.held_out(),
-        validation: plan.validation_program().to_owned(),
-        metrics: metrics(&report, &plan.definitions()),
-        run: report.run,
-    })
-}
-
-/// Every metric and every value by class, so that a gate added later has a baseline.
-fn metrics(report: &Report, definitions: &Definitions) -> IndexMap<String, BaselineMetric> {
-    let rows = report
-        .metrics
-        .iter()
-        .map(|row| (row.name.clone(), &row.value, row.source));
-    let classes = report.per_class.iter().flat_map(|(class, values)| {
-        let name = move |metric: &str| format!("per_class.{class}.{metric}");
-        let values = values.iter();
-        values.map(move |(metric, value)| (name(metric), value, Source::File))
-    });
-    let all = classes.chain(rows);
-    all.map(|(name, value, source)| {
-        let definition = definitions.of(&name, source).map(str::to_owned);
-        let value = value.clone();
-        (name, BaselineMetric { value, definition })
-    })
-    .collect()
+    Ok(run::baseline::of(&report, &record::load_plan(folder)?))
 }

@@ -20,7 +20,7 @@ use crate::cli::{Cli, Command};
 use crate::config;
 use crate::destination::process::supervise::{become_command, supervise};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
 
 /// Runs one command line.
 ///
@@ -34,6 +34,9 @@ pub fn run(cli: Cli) -> Result<u8> {
         command,
     } = cli;
     let talk = Talk::new(quiet, verbose);
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        talk::is_on_runner();
+    }
     let root = || config::find_root(&project);
     match command {
         Command::Init(arguments) => init::run(&project, arguments, &talk),
@@ -52,11 +55,13 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Report { run, format } => show::report(&root()?, run, format),
         Command::Logs(arguments) => show::logs(&root()?, arguments, &talk),
         Command::Jobs(arguments) => jobs::list(&root()?, arguments),
+        Command::Collect(arguments) => jobs::collect(&root()?, arguments, &talk),
+        Command::Gc(arguments) => jobs::gc(&root()?, arguments, &talk),
         Command::Watch(arguments) => jobs::watch(&root()?, arguments, &talk),
         Command::Stop(arguments) => jobs::stop(&root()?, arguments, &talk),
         Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
         Command::Image { action } => image::run(&root()?, action, &talk),
-        Command::Baseline { action } => baseline::run(&root()?, action, &talk),
+        Command::Baseline(arguments) => baseline::run(&root()?, arguments, &talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mlaction", &mut script);
@@ -106,7 +111,8 @@ pub(crate) fn screen(report: &crate::report::Report) -> String {
     let width = rustix::termios::tcgetwinsize(&out).map(|size| usize::from(size.ws_col));
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = width.ok().filter(|columns| *columns > 0);
-    crate::report::terminal::render(report, out.is_terminal() && !no_color, width)
+    let text = crate::report::terminal::render(report, out.is_terminal() && !no_color, width);
+    talk::shown(&text).into_owned()
 }
 
 pub(crate) fn color() -> bool {

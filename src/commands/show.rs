@@ -33,6 +33,10 @@ pub(super) fn runs(root: &Path, json: bool) -> Result<u8> {
                 Phase::Running if record::is_alive(root, state) => "running".to_owned(),
                 Phase::Running => "interrupted: mlaction ended before the run did".to_owned(),
                 Phase::Complete { .. } => "complete".to_owned(),
+                Phase::Detached { job } => {
+                    let job = crate::report::text::plain(job);
+                    format!("detached: `mlaction collect` reports {job} when it has ended")
+                }
                 Phase::Ended { reason } => format!("ended: {}", crate::report::text::plain(reason)),
             };
             format!("{}  {:.0}  {phase}\n", state.run, state.started_at)

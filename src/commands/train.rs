@@ -3,22 +3,26 @@
 use std::path::Path;
 
 use super::{color, print, runtime, screen, to_json};
+use crate::aws;
 use crate::cli;
 use crate::config;
 use crate::context::Context;
 use crate::data::known::Known;
+use crate::destination::place::DestinationPlan;
 use crate::error::{Error, ExitCode, Result};
+use crate::github::runner::Runner;
 use crate::plan::{Choices, Plan, text};
 use crate::record;
 use crate::report;
 use crate::run::{self, Reported};
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
 
 pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8> {
     let cli::Train {
         dry_run,
         json,
         force,
+        detach,
         destination,
         baseline,
         hyperparameters,
@@ -29,6 +33,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         destination,
         baseline,
         force,
+        detach,
         hyperparameters,
     };
     let known = Known::load(&context.cache, root, context.now.as_second());
@@ -61,7 +66,21 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         talk.say(&line);
     }
     talk.detail(&text::render(&plan));
-    let Reported { report, folder } = runtime()?.block_on(run::run(&plan, &context, talk))?;
+    if detach && plan.reuse.is_none() {
+        return left(&plan, &context, json, talk);
+    }
+    let runtime = runtime()?;
+    let mut plan = plan;
+    let aws = match &plan.destination {
+        DestinationPlan::Sagemaker(place) if plan.baseline.location.is_some() => {
+            Some(runtime.block_on(aws::config(&place.settings.region)))
+        }
+        _ => None,
+    };
+    if let Some(aws) = &aws {
+        runtime.block_on(run::baseline::read(&mut plan, aws))?;
+    }
+    let Reported { report, folder } = runtime.block_on(run::run(&plan, &context, talk))?;
     print(&if json {
         to_json(&report)?
     } else {
@@ -71,5 +90,33 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         "report: {}",
         folder.join(record::REPORT_HTML).display()
     ));
-    Ok(run::exit_code(&plan, report.status).code())
+    let code = run::exit_code(&plan, report.status);
+    if let Some(runner) = Runner::of(&context.env) {
+        runner.report(&report, &folder, code == ExitCode::Ok)?;
+        if code != ExitCode::Ok {
+            let (_, words) = report::text::status(report.status);
+            let reason = report.reason.as_deref().unwrap_or(words);
+            talk::failed(
+                &report.project,
+                reason,
+                &format!("{}: {reason}", report.project),
+            );
+        }
+    }
+    if let Some(aws) = &aws {
+        runtime.block_on(run::baseline::set(&plan, &report, aws, talk))?;
+    }
+    Ok(code.code())
+}
+
+/// Launches the training job, and leaves it.
+fn left(plan: &Plan, context: &Context, json: bool, talk: &Talk) -> Result<u8> {
+    let job = runtime()?.block_on(run::detached::detach(plan, context, talk))?;
+    talk.say(
+        "`mlaction collect` reports it when it has ended, `mlaction watch` shows how it goes on",
+    );
+    print(&match json {
+        true => to_json(&serde_json::json!({"schema_version": 1, "run": plan.run, "job": job}))?,
+        false => format!("{job}\n"),
+    })
 }

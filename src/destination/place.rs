@@ -133,6 +133,15 @@ impl Place {
         }
     }
 
+    /// The name of the job that was launched, where it may differ from the planned one.
+    #[must_use]
+    pub fn job(&self) -> Option<&str> {
+        match self {
+            Self::Process(_) | Self::Docker(_) => None,
+            Self::Sagemaker(place) => place.name.as_deref(),
+        }
+    }
+
     /// A job whose launch nobody waits for any more is stopped, if it lives on by itself.
     ///
     /// # Errors

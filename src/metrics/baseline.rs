@@ -31,6 +31,10 @@ pub struct Baseline {
     /// When it was set (UTC).
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub created_at: Timestamp,
+    /// When the run that it was set from was planned (UTC): an older one does not replace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub planned_at: Option<Timestamp>,
     /// Fingerprints of the held-out data: channel → hash.
     pub data: IndexMap<String, String>,
     /// Content hash of the validation program; defines metrics that come from `metrics.json`.
@@ -120,15 +124,21 @@ impl Baseline {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error.to_string())),
         };
-        let baseline: Self =
-            serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-        if baseline.schema_version != SCHEMA_VERSION {
-            return Err(failed(format!(
-                "its form has version {}, this mlaction knows {SCHEMA_VERSION}",
-                baseline.schema_version
-            )));
+        Self::parse(text.as_bytes()).map(Some).map_err(failed)
+    }
+
+    /// Reads a baseline's document.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let baseline: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        match baseline.schema_version {
+            SCHEMA_VERSION => Ok(baseline),
+            other => Err(format!(
+                "its form has version {other}, this mlaction knows {SCHEMA_VERSION}"
+            )),
         }
-        Ok(Some(baseline))
     }
 
     /// Writes the baseline to a temporary name and renames it.
@@ -238,6 +248,7 @@ mod tests {
             run: "demo-1".to_owned(),
             commit: None,
             created_at: Timestamp::UNIX_EPOCH,
+            planned_at: None,
             data: data.clone(),
             validation: "b3:v".to_owned(),
             metrics: IndexMap::from([("accuracy".to_owned(), metric)]),
@@ -306,6 +317,7 @@ mod tests {
                 run: "demo-1".to_owned(),
                 commit: None,
                 created_at: Timestamp::UNIX_EPOCH,
+                planned_at: None,
                 data: IndexMap::new(),
                 validation: "b3:v".to_owned(),
                 metrics: IndexMap::from([("loss".to_owned(), metric)]),

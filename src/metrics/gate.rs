@@ -389,6 +389,7 @@ mod tests {
             run: "demo-1".to_owned(),
             commit: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
+            planned_at: None,
             data: IndexMap::new(),
             validation: String::new(),
             metrics: IndexMap::from([(name.to_owned(), BaselineMetric { value, definition })]),

@@ -122,7 +122,7 @@ pub fn combined<'a>(parts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
 }
 
 /// The first attempt after those that were tried whose name no folder has, not even a damaged one.
-pub(super) fn free_name(
+pub(crate) fn free_name(
     root: &Path,
     project: &str,
     content_hash: &str,

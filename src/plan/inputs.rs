@@ -15,7 +15,8 @@ use crate::destination::place::DestinationPlan;
 use crate::destination::process;
 use crate::destination::process::plan::ProcessPlan;
 use crate::destination::sagemaker::Asked;
-use crate::destination::sagemaker::location::is_s3;
+use crate::destination::sagemaker::location::{Location, is_s3};
+use crate::destination::sagemaker::names::Origin;
 use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::baseline::Baseline;
@@ -110,6 +111,40 @@ pub fn load_baseline(path: &Path, is_asked_for: bool) -> Result<Option<Baseline>
         Error::new(ExitCode::Config, error.to_string())
             .hint("restore it from Git, or set it again with `mlaction baseline set`")
     })
+}
+
+/// Where a destination keeps the baseline, and whether a run of what is checked out sets it: one
+/// of a clean commit of the branch that it is kept for, and of no pull request.
+pub(super) fn kept_baseline(
+    root: &Path,
+    project: &str,
+    destination: &DestinationPlan,
+    context: &Context,
+) -> Option<(Location, bool)> {
+    let DestinationPlan::Sagemaker(plan) = destination else {
+        return None;
+    };
+    let branch = plan.settings.baseline_branch.as_ref()?;
+    let origin = Origin::read(root, context);
+    let is_clean = context.git.as_ref().is_some_and(|git| !git.dirty);
+    let sets = is_clean
+        && origin.pull_request.is_none()
+        && origin.branch.as_ref() == Some(branch)
+        && is_of_event(context);
+    Some((plan.baseline(project), sets))
+}
+
+/// Whether a workflow has checked out what its event names. Events like `pull_request_target` and
+/// `issue_comment` are of the default branch, whoever's code is checked out then.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>
+fn is_of_event(context: &Context) -> bool {
+    let set = |name: &str| {
+        let value = context.env.get(name);
+        value.filter(|value| !value.is_empty())
+    };
+    let commit = context.git.as_ref().map(|git| &git.commit);
+    let event = set("GITHUB_SHA");
+    set("GITHUB_HEAD_REF").is_none() && event.is_none_or(|event| commit == Some(event))
 }
 
 /// Where a channel's data lies now. A folder is found behind every link, so that a link that is

@@ -24,7 +24,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::report::DataSource;
 
 /// The role of the job that trains, in its name and in what follows it.
-const TRAIN: &str = "train";
+pub(crate) const TRAIN: &str = "train";
 
 /// What the config says of a job.
 #[derive(Debug, Serialize)]
@@ -118,6 +118,8 @@ pub(super) struct Jobs<'a> {
     pub(super) known: &'a Known,
     /// Whether a finished job of the same content is not enough.
     pub(super) force: bool,
+    /// Whether nobody waits for the training job.
+    pub(super) detach: bool,
 }
 
 impl Jobs<'_> {
@@ -265,6 +267,7 @@ impl Jobs<'_> {
             role,
             content_hash: self.content_hash,
             data: &data,
+            detached: self.detach && role == TRAIN,
         });
         tags.extend(plan.settings.tags.clone());
         let place = self.image.and_then(|image| image.registry.place());

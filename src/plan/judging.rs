@@ -50,13 +50,14 @@ impl Plan {
     #[must_use]
     pub fn baseline_info(&self) -> Option<BaselineInfo> {
         let baseline = self.baseline.found.as_ref()?;
-        let name = self
-            .baseline
-            .path
-            .strip_prefix(&self.root)
-            .unwrap_or(&self.baseline.path);
+        let file = || {
+            let path = &self.baseline.path;
+            let name = path.strip_prefix(&self.root).unwrap_or(path);
+            name.display().to_string()
+        };
+        let location = self.baseline.location.as_ref();
         Some(BaselineInfo {
-            source: name.display().to_string(),
+            source: location.map_or_else(file, ToString::to_string),
             run: baseline.run.clone(),
             commit: baseline.commit.clone(),
             created_at: baseline.created_at,

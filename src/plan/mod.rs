@@ -22,6 +22,7 @@ use crate::config::{Config, rules};
 use crate::context::Context;
 use crate::data::known::Known;
 use crate::destination::place::{DestinationPlan, Request};
+use crate::destination::sagemaker::location::Location;
 use crate::error::Result;
 use crate::metrics::baseline::Baseline;
 use crate::metrics::gate::Gate;
@@ -29,6 +30,7 @@ use crate::metrics::log::Definition;
 use crate::metrics::preset::Preset;
 use crate::report::DataSource;
 use image::ImagePlan;
+pub(crate) use jobs::TRAIN;
 use jobs::{JobSettings, Jobs};
 
 /// Version of the plan's JSON form.
@@ -156,7 +158,11 @@ pub struct Metrics {
 pub struct BaselinePlan {
     /// The file.
     pub path: PathBuf,
-    /// Its content, when the file is there.
+    /// Where it lies in S3, in place of the file. It is read when the run starts.
+    pub location: Option<Location>,
+    /// Whether this run sets it, if it passes.
+    pub sets: bool,
+    /// Its content, when it is there.
     pub found: Option<Baseline>,
 }
 
@@ -179,6 +185,8 @@ pub struct Choices {
     pub baseline: Option<PathBuf>,
     /// Train again although a finished run has the same content.
     pub force: bool,
+    /// Leave the training job when it is launched.
+    pub detach: bool,
     /// Hyperparameters that replace those of the config.
     pub hyperparameters: Vec<(String, String)>,
 }
@@ -217,6 +225,7 @@ impl Plan {
             destination,
             baseline: baseline_file,
             force,
+            detach,
             hyperparameters: overrides,
         } = choices;
         let mut hyperparameters = hyperparameters;
@@ -312,6 +321,7 @@ impl Plan {
             context,
             known,
             force,
+            detach,
         };
         let training = jobs.training(train, &hyperparameters)?;
         let validation = validate
@@ -320,7 +330,15 @@ impl Plan {
 
         let is_asked_for = baseline_file.is_some();
         let path = baseline_file.unwrap_or_else(|| root.join(baseline.path));
-        let found = inputs::load_baseline(&path, is_asked_for)?;
+        let kept = match is_asked_for {
+            true => None,
+            false => inputs::kept_baseline(&root, &project.name, &destination, context),
+        };
+        let found = match &kept {
+            Some(_) => None,
+            None => inputs::load_baseline(&path, is_asked_for)?,
+        };
+        let (location, sets) = kept.map_or((None, false), |(place, sets)| (Some(place), sets));
         Ok(Self {
             schema_version: SCHEMA_VERSION,
             mlaction: env!("CARGO_PKG_VERSION").to_owned(),
@@ -343,7 +361,12 @@ impl Plan {
             destination,
             metrics,
             gates,
-            baseline: BaselinePlan { path, found },
+            baseline: BaselinePlan {
+                path,
+                location,
+                sets,
+                found,
+            },
             report: ReportPlan {
                 log_lines: report.log_lines,
                 inconclusive: report.inconclusive,

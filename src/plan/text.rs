@@ -111,14 +111,20 @@ fn write(plan: &Plan, out: &mut String) -> std::fmt::Result {
     for (metric, gate) in &plan.gates {
         writeln!(out, "  {metric:<13} {}", gate.rule())?;
     }
-    match &plan.baseline.found {
-        Some(baseline) => writeln!(
+    match (&plan.baseline.location, &plan.baseline.found) {
+        (Some(place), _) => {
+            writeln!(out, "  baseline      {place}, read when the run starts")?;
+            if plan.baseline.sets {
+                writeln!(out, "                set by this run, if it passes")?;
+            }
+        }
+        (None, Some(baseline)) => writeln!(
             out,
             "  baseline      {} (run {})",
             plan.baseline.path.display(),
             baseline.run
         )?,
-        None => writeln!(
+        (None, None) => writeln!(
             out,
             "  baseline      none yet; `mlaction baseline set` makes one"
         )?,

@@ -48,13 +48,8 @@ pub(super) async fn follow(
             let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Error::new(ExitCode::Config, texts.join("; "))
         })?;
-    // Sending much data takes a while: who cancels does not wait for it.
-    tokio::select! {
-        launched = place.launch(&job.request) => launched?,
-        () = asked_again(interrupts, 0) => {
-            place.withdraw().await?;
-            return Ok(Outcome::Cancelled);
-        }
+    if !launch(&mut place, job, interrupts).await? {
+        return Ok(Outcome::Cancelled);
     }
     let mut splitter = Splitter::new();
     let mut piece = |piece: Piece<'_>| {
@@ -87,6 +82,22 @@ pub(super) async fn follow(
         keep_output(&output, &record.folder().join("output").join(&job.role))?;
     }
     Ok(outcome)
+}
+
+/// Launches a job; false when somebody asked to stop meanwhile, and there is no job now.
+pub(super) async fn launch(
+    place: &mut Place,
+    job: &Job,
+    interrupts: &mut Interrupts,
+) -> Result<bool> {
+    // Sending much data takes a while: who cancels does not wait for it.
+    tokio::select! {
+        launched = place.launch(&job.request) => launched.map(|()| true),
+        () = asked_again(interrupts, 0) => {
+            place.withdraw().await?;
+            Ok(false)
+        }
+    }
 }
 
 /// Returns when somebody has asked to stop once more.

@@ -1,5 +1,7 @@
 //! A run: execute the plan's jobs, measure, judge, report.
 
+pub mod baseline;
+pub mod detached;
 pub(crate) mod hint;
 pub mod image;
 mod job;
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 use crate::context::Context;
 use crate::data::fingerprint::{Content, DataError, fingerprint, is_touched};
 use crate::data::known::Known;
+use crate::destination::place::Request;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::inputs::data_error;
@@ -25,11 +28,12 @@ use crate::plan::{Job, Plan, Reuse};
 use crate::record::{self, Phase, Record};
 use crate::report::{Report, Status, html, json, markdown};
 use crate::talk::{Talk, always};
+use detached::Launched;
 use measured::{Failure, Measured};
 use surroundings::Surroundings;
 
 /// What somebody hears who interrupts a run.
-const STOPPING: &str = "stopping; once more to end it at once";
+pub(crate) const STOPPING: &str = "stopping; once more to end it at once";
 
 /// A run's report, and the folder of its record.
 #[derive(Debug)]
@@ -49,8 +53,18 @@ pub struct Reported {
 pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported> {
     let folder = match reused(plan, context, talk).await? {
         Some(folder) => folder,
-        None => execute(&*prices::looked_up(plan, talk).await?, context, talk).await?,
+        None => {
+            let plan = &*prices::looked_up(plan, talk).await?;
+            let record = Record::create(plan)?;
+            let mut interrupts = interrupts(STOPPING)?;
+            execute(plan, &Start::New, record, &mut interrupts, context, talk).await?
+        }
     };
+    report(plan, folder)
+}
+
+/// Judges what a run gave, and writes the report into its record.
+fn report(plan: &Plan, folder: PathBuf) -> Result<Reported> {
     let measured: Measured = record::read_json(&folder, record::METRICS)?;
     let report = measured.report(&record::load_plan(&folder)?, plan, &folder)?;
     write_faces(&folder, &report)?;
@@ -81,11 +95,52 @@ fn write_faces(folder: &Path, report: &Report) -> Result<()> {
     record::write(folder, record::REPORT_HTML, &html::render(report)?)
 }
 
+/// What is there when a run begins.
+#[derive(Debug)]
+enum Start<'a> {
+    /// Nothing: image, data and jobs are its own.
+    New,
+    /// The training job was launched by another command.
+    Launched(&'a Launched),
+}
+
 /// Executes the jobs and leaves what they gave in the record.
-async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf> {
-    let mut record = Record::create(plan)?;
+async fn execute(
+    plan: &Plan,
+    start: &Start<'_>,
+    mut record: Record,
+    interrupts: &mut Interrupts,
+    context: &Context,
+    talk: &Talk,
+) -> Result<PathBuf> {
     let mut measured = Measured::default();
-    let ended = jobs(plan, context, &record, &mut measured, talk).await;
+    let surroundings = match start {
+        Start::New => {
+            Surroundings::prepare(plan, context, &record, &mut measured, interrupts, talk).await
+        }
+        Start::Launched(launched) => launched
+            .surroundings(plan, context, interrupts, talk)
+            .await
+            .map(|made| {
+                measured.environment = made.describe(plan);
+                Some(made)
+            }),
+    };
+    let ended = match surroundings {
+        Ok(Some(surroundings)) => {
+            jobs(
+                plan,
+                &surroundings,
+                &record,
+                &mut measured,
+                interrupts,
+                talk,
+            )
+            .await
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
     let phase = match &ended {
         Ok(()) if measured.failure.is_none() => Phase::Complete {
             finished_at: Timestamp::now(),
@@ -114,19 +169,15 @@ async fn execute(plan: &Plan, context: &Context, talk: &Talk) -> Result<PathBuf>
     ended.map(|()| record.folder().to_path_buf())
 }
 
-/// Environment, training, validation, in this order; the first failure ends the run.
+/// Training, validation, in this order; the first failure ends the run.
 async fn jobs(
     plan: &Plan,
-    context: &Context,
+    surroundings: &Surroundings,
     record: &Record,
     measured: &mut Measured,
+    interrupts: &mut Interrupts,
     talk: &Talk,
 ) -> Result<()> {
-    let mut interrupts = interrupts(STOPPING)?;
-    let made = Surroundings::prepare(plan, context, record, measured, &mut interrupts, talk);
-    let Some(surroundings) = made.await? else {
-        return Ok(());
-    };
     let mut results = job::Results::default();
     for (name, job) in [
         ("train", Some(&plan.training)),
@@ -136,16 +187,7 @@ async fn jobs(
         let started = Instant::now();
         let step = talk.step(name);
         let place = surroundings.open(plan, job, record, results.model_at(), talk)?;
-        let outcome = job::follow(
-            plan,
-            job,
-            place,
-            record,
-            &mut interrupts,
-            &mut results,
-            &step,
-        )
-        .await;
+        let outcome = job::follow(plan, job, place, record, interrupts, &mut results, &step).await;
         measured.phase(name, started.elapsed());
         measured.failure = match outcome {
             Ok(outcome) => failure(
@@ -190,6 +232,8 @@ fn data_is_unchanged(plan: &Plan) -> Result<()> {
     let inputs = inputs
         .into_iter()
         .flatten()
+        // What was sent elsewhere lies there under the address of its content.
+        .filter(|job| !matches!(job.request, Request::Sagemaker(_)))
         .flat_map(|job| job.request.inputs());
     for (channel, path) in inputs {
         // NOTE: validation's `model` is no data of the project.

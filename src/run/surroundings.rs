@@ -19,8 +19,10 @@ use crate::destination::process::{ProcessDestination, environment};
 use crate::destination::sagemaker::job::{SagemakerDestination, Settings, Way};
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
-use crate::plan::{Job, Plan};
+use crate::image::engine::Engine;
+use crate::plan::{Job, Plan, TRAIN};
 use crate::record::{self, Record};
+use crate::registry::ImageRef;
 use crate::report::Status;
 use crate::talk::Talk;
 
@@ -32,7 +34,21 @@ pub(super) enum Surroundings {
     /// An image that an engine has.
     Docker(Box<Stage>),
     /// An image in Amazon ECR, data in Amazon S3.
-    Sagemaker(Box<Stage>, Box<SdkConfig>),
+    Sagemaker(Box<Cloud>),
+}
+
+/// What jobs on SageMaker need.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    pub(super) config: SdkConfig,
+    /// The published image.
+    pub(super) image: ImageRef,
+    /// The tag that it was made under.
+    pub(super) tag: String,
+    /// The engine that validates here, and the image by the name that it knows.
+    pub(super) here: Option<(Engine, ImageRef)>,
+    /// The training job and its hosts, if it was launched before.
+    pub(super) launched: Option<(String, usize)>,
 }
 
 impl Surroundings {
@@ -79,8 +95,14 @@ impl Surroundings {
                         let config = crate::aws::config(&sagemaker.settings.region).await;
                         let sending = upload::all(plan, sagemaker, &config, context, talk);
                         let sent = image::unless_interrupted(sending, interrupts).await;
-                        let made = || Self::Sagemaker(Box::new(stage), Box::new(config));
-                        ("data", sent.map(|()| made()))
+                        let cloud = Cloud {
+                            config,
+                            image: stage.made.image,
+                            tag: stage.made.tag,
+                            here: Some((stage.engine, stage.image)),
+                            launched: None,
+                        };
+                        ("data", sent.map(|()| Self::Sagemaker(Box::new(cloud))))
                     }
                 }
             }
@@ -115,11 +137,11 @@ impl Surroundings {
         model: Option<&str>,
         talk: &Talk,
     ) -> Result<Place> {
-        let docker = |stage: &Stage, docker: &DockerPlan| {
+        let docker = |engine: &Engine, image: &ImageRef, docker: &DockerPlan| {
             let platform = plan.image.as_ref().map(|image| &*image.build.platform);
             Place::Docker(DockerDestination::new(
-                stage.engine.docker(),
-                &stage.image,
+                engine.docker(),
+                image,
                 platform,
                 record.folder(),
                 docker,
@@ -130,18 +152,19 @@ impl Surroundings {
             (Self::Process, DestinationPlan::Process(process)) => Ok(Place::Process(
                 ProcessDestination::new(&job::code_of(record), record.folder(), process),
             )),
-            (Self::Docker(stage), DestinationPlan::Docker(settings)) => Ok(docker(stage, settings)),
-            (Self::Sagemaker(stage, config), DestinationPlan::Sagemaker(sagemaker)) => {
-                match (&job.request, &sagemaker.here) {
-                    (Request::Docker(_), Some(here)) => Ok(docker(stage, here)),
+            (Self::Docker(stage), DestinationPlan::Docker(settings)) => {
+                Ok(docker(&stage.engine, &stage.image, settings))
+            }
+            (Self::Sagemaker(cloud), DestinationPlan::Sagemaker(sagemaker)) => {
+                match (&job.request, &sagemaker.here, &cloud.here) {
+                    (Request::Docker(_), Some(here), Some((engine, image))) => {
+                        Ok(docker(engine, image, here))
+                    }
                     _ => Ok(Place::Sagemaker(Box::new(SagemakerDestination::new(
                         Settings {
-                            config,
+                            config: &cloud.config,
                             plan: sagemaker,
-                            way: Way::Launch {
-                                image: stage.made.image.clone(),
-                                model: model.map(str::to_owned),
-                            },
+                            way: cloud.way(job, model),
                             run: record.folder(),
                             role: &job.role,
                             talk: *talk,
@@ -157,18 +180,39 @@ impl Surroundings {
     }
 
     /// What the report says of them.
-    fn describe(&self, plan: &Plan) -> IndexMap<String, String> {
+    pub(super) fn describe(&self, plan: &Plan) -> IndexMap<String, String> {
         match (self, &plan.destination) {
             (Self::Process, DestinationPlan::Process(process)) => {
                 environment::describe(&process.environment)
             }
-            (Self::Docker(stage) | Self::Sagemaker(stage, _), _) => IndexMap::from([
-                ("image".to_owned(), stage.made.image.to_string()),
-                (record::IMAGE_TAG.to_owned(), stage.made.tag.clone()),
-            ]),
+            (Self::Docker(stage), _) => described(&stage.made.image, &stage.made.tag),
+            (Self::Sagemaker(cloud), _) => described(&cloud.image, &cloud.tag),
             _ => IndexMap::new(),
         }
     }
+}
+
+impl Cloud {
+    /// How a job comes to be: only the one that trains was launched before.
+    fn way(&self, job: &Job, model: Option<&str>) -> Way {
+        match &self.launched {
+            Some((name, hosts)) if job.role == TRAIN => Way::Follow {
+                job: name.clone(),
+                hosts: *hosts,
+            },
+            _ => Way::Launch {
+                image: self.image.clone(),
+                model: model.map(str::to_owned),
+            },
+        }
+    }
+}
+
+fn described(image: &ImageRef, tag: &str) -> IndexMap<String, String> {
+    IndexMap::from([
+        ("image".to_owned(), image.to_string()),
+        (record::IMAGE_TAG.to_owned(), tag.to_owned()),
+    ])
 }
 
 fn is_ready(process: &ProcessPlan) -> bool {

@@ -12,6 +12,7 @@ mod offline;
 mod project;
 mod reference;
 mod registry_http;
+mod runner;
 mod sagemaker;
 mod stopping;
 mod template;

@@ -5,7 +5,8 @@ mount --make-rprivate /
 awk '{print $2}' /proc/self/mounts | sort -u | while read -r place; do
   case $place in
     /proc* | /sys* | /dev*) ;;
-    *) mount -o remount,bind,ro "$place" ;;
+    # What another process takes away meanwhile is no place to write to.
+    *) mount -o remount,bind,ro "$place" || ! grep -qF " $place " /proc/self/mounts ;;
   esac
 done
 if touch "$PWD/probe" 2>/dev/null; then

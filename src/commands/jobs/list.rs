@@ -38,7 +38,7 @@ pub(in crate::commands) fn list(root: &Path, arguments: cli::Jobs) -> Result<u8>
         let wanted = Wanted {
             running,
             pull_request: pull_request.map(|number| number.to_string()),
-            repository: None,
+            ..Wanted::default()
         };
         site.jobs(&aws).list(&wanted, limit).await
     })?;

@@ -1,6 +1,8 @@
-//! `jobs`, `watch`, `stop` and the log of a job: the project's jobs on SageMaker, whoever launched
+//! `jobs`, `watch`, `stop`, `collect`, `gc` and the log of a job: the project's jobs on SageMaker, whoever launched
 //! them.
 
+mod collect;
+mod gc;
 mod list;
 mod logs;
 mod watch;
@@ -23,9 +25,14 @@ use crate::plan::inputs;
 use crate::report::text;
 use crate::talk::Talk;
 
+pub(super) use collect::collect;
+pub(super) use gc::gc;
 pub(super) use list::list;
 pub(super) use logs::logs;
 pub(super) use watch::watch;
+
+/// The newest so many jobs are looked at where all are wanted.
+const MOST: usize = 2_000;
 
 /// A destination with jobs of its own.
 pub(super) struct Site {

@@ -79,6 +79,9 @@ pub struct Settings<'a> {
     pub talk: Talk,
 }
 
+/// A reader, and how its last round went.
+type Read = (LogReader<File>, Result<(), String>);
+
 type Described = Result<DescribeTrainingJobOutput, SdkError<DescribeTrainingJobError>>;
 
 /// A training job of SageMaker.
@@ -93,14 +96,14 @@ pub struct SagemakerDestination {
     pub(super) talk: Talk,
     pub(super) log: JobLog,
     /// Its name, once it may be there.
-    pub(super) name: Option<String>,
+    pub(in crate::destination) name: Option<String>,
     pub(super) creating: Option<Creating>,
     describing: Option<JoinHandle<Described>>,
     /// When it was asked about, and how long to wait until the next time.
     asked: Option<Instant>,
     pace: Duration,
     pub(super) reader: Option<LogReader<File>>,
-    reading: Option<JoinHandle<(LogReader<File>, Result<(), String>)>>,
+    reading: Option<JoinHandle<Read>>,
     /// What SageMaker said last.
     pub(super) last: Option<DescribeTrainingJobOutput>,
     ended: Option<JobState>,

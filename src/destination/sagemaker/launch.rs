@@ -9,13 +9,13 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_sdk_sagemaker::error::SdkError;
 use aws_sdk_sagemaker::operation::create_training_job::CreateTrainingJobError;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
-use aws_sdk_sagemaker::types::TrainingJobStatus as Status;
+use aws_sdk_sagemaker::types::{Tag, TrainingJobStatus as Status};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::job::{SagemakerDestination, Way};
 use super::logs::LogReader;
-use super::names::{self, TAG_PREFIX};
+use super::names::{self, DETACHED, TAG_PREFIX};
 use super::request::Request;
 use super::{problem, request};
 use crate::error::{Error, ExitCode, Result};
@@ -69,6 +69,7 @@ impl SagemakerDestination {
         if let Some(model) = &model {
             request::set_model(&mut body, model);
         }
+        self.supersede(&body).await;
         let mut kinds = request.alternatives.iter();
         for _ in 0..MOST_ATTEMPTS {
             let name = request::name_of(&body).to_owned();
@@ -205,6 +206,9 @@ impl SagemakerDestination {
                 return Err(another(name, &key, found, wanted));
             }
         }
+        let detached = format!("{TAG_PREFIX}{DETACHED}");
+        let is_wanted = !request::tag_of(body, &detached).is_empty();
+        let has_tag = tags.iter().any(|tag| tag.key() == Some(&detached));
         Ok(match answer.training_job_status() {
             Some(Status::Failed) => Found::Earlier("has failed"),
             Some(Status::Stopped | Status::Stopping) => Found::Earlier("was stopped"),
@@ -213,7 +217,24 @@ impl SagemakerDestination {
             _ if !self.has_same_inputs(&answer, body) => {
                 Found::Earlier("has another image or another model")
             }
-            _ => Found::Same(Box::new(answer)),
+            _ => {
+                if is_wanted && !has_tag {
+                    self.tag(name, arn, &detached).await?;
+                }
+                Found::Same(Box::new(answer))
+            }
+        })
+    }
+
+    /// Adds a tag to a job that is there.
+    async fn tag(&self, name: &str, arn: &str, key: &str) -> Result<()> {
+        let tag = Tag::builder().key(key).value("true").build();
+        let call = self.sdk.add_tags().resource_arn(arn).tags(tag);
+        let added = call.send().await.map(drop);
+        added.map_err(|cause| {
+            let what = format!("tag the job `{name}`");
+            let code = ExitCode::JobFailed;
+            self.failed(&what, "sagemaker:AddTags", name, code, &cause)
         })
     }
 

@@ -25,6 +25,7 @@ mod rules;
 pub mod settings;
 mod state;
 mod stop;
+mod supersede;
 
 pub use limits::{Asked, check, hyperparameter_sizes};
 pub use logs::LogReader;

@@ -17,8 +17,11 @@ const MOST_VALUE: usize = 256;
 /// What the names of mlaction's own tags begin with.
 pub const TAG_PREFIX: &str = "mlaction:";
 
+/// The tag of a job whose result is collected later.
+pub const DETACHED: &str = "detached";
+
 /// How many tags of its own a job has at most: see [`Origin::tags`].
-pub const OWN_TAGS: usize = 9;
+pub const OWN_TAGS: usize = 10;
 
 /// `PROJECT-HASH-ATTEMPT-ROLE`: the name is the key by which a job is found again, and with ten
 /// digits of the hash behind it, a project's name may lose its end.
@@ -117,6 +120,8 @@ pub struct Identity<'a> {
     pub content_hash: &'a str,
     /// One hash over the fingerprints of all data.
     pub data: &'a str,
+    /// Whether nobody waits for it: its result is collected later.
+    pub detached: bool,
 }
 
 impl Origin {
@@ -167,6 +172,7 @@ impl Origin {
             ("role", Some(job.role)),
             ("content", Some(job.content_hash)),
             ("data", Some(job.data)),
+            (DETACHED, job.detached.then_some("true")),
             ("repository", self.repository.as_deref()),
             ("commit", self.commit.as_deref()),
             ("branch", self.branch.as_deref()),
@@ -224,7 +230,7 @@ mod tests {
         #[test]
         fn every_branch_gives_a_tag(text in "(?s).{0,300}|\\PC{0,300}|[\u{10400}-\u{1044f}]{0,300}") {
             let origin = Origin { branch: Some(text.clone()), repository: Some(text.clone()), ..Origin::default() };
-            let job = Identity { project: &text, role: "train", content_hash: HASH, data: "b3:0" };
+            let job = Identity { project: &text, role: "train", content_hash: HASH, data: "b3:0", detached: true };
             for (key, value) in origin.tags(&job) {
                 prop_assert!(is_tag(&key, 128) && is_tag(&value, 256), "{}: {}", key, value);
             }

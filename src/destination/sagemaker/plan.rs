@@ -107,6 +107,12 @@ impl SagemakerPlan {
         }
     }
 
+    /// Where the baseline of a project is kept, if it is kept in S3.
+    #[must_use]
+    pub fn baseline(&self, project: &str) -> Location {
+        self.root.join(&format!("baseline/{project}.json"))
+    }
+
     /// What needs to be allowed, for people.
     #[must_use]
     pub fn permissions(&self) -> Vec<String> {

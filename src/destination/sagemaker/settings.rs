@@ -111,6 +111,13 @@ pub struct SagemakerSettings {
     /// What becomes of a job when mlaction is told to stop.
     #[serde(default)]
     pub on_cancel: OnCancel,
+    /// A newer commit of a pull request stops the jobs of its older ones.
+    #[serde(default)]
+    pub supersede: bool,
+    /// Keep the baseline in S3, beside the models: the last run of this branch that passed its
+    /// gates sets it. `baseline.path` is for other destinations then.
+    #[schemars(length(min = 1))]
+    pub baseline_branch: Option<String>,
     /// How often a job is asked for its state.
     #[serde(default = "half_a_minute")]
     pub poll: String,

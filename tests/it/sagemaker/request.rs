@@ -315,6 +315,7 @@ fn the_plan_for_people_has_place_cost_and_permissions() {
     insta::assert_snapshot!(permissions, @r#"
     a Docker Engine: who may use it is root on its machine
     you: sagemaker:CreateTrainingJob, sagemaker:DescribeTrainingJob, sagemaker:StopTrainingJob, sagemaker:AddTags, sagemaker:ListTags on arn:aws:sagemaker:eu-west-1:123456789012:training-job/demo-*
+    you: sagemaker:Search on *
     you: iam:PassRole on arn:aws:iam::123456789012:role/team/training if {"StringEquals":{"iam:PassedToService":"sagemaker.amazonaws.com"}}
     you: s3:GetObject, s3:PutObject, s3:AbortMultipartUpload, s3:ListMultipartUploadParts on arn:aws:s3:::my-bucket/ml/*
     you: s3:ListBucket on arn:aws:s3:::my-bucket if {"StringLike":{"s3:prefix":"ml/*"}}

@@ -10,6 +10,7 @@ mod killed;
 mod registry;
 mod s3;
 mod sagemaker;
+mod sagemaker_baseline;
 mod sagemaker_jobs;
 mod sagemaker_results;
 mod support;

@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::sagemaker::{Site, signal};
+use super::sagemaker::{Site, TRAIN, signal};
+use super::support::stand_in::BUCKET;
 use crate::project::{Project, stderr, stdout};
 
 /// Two lines, and then nothing for long.
@@ -20,7 +21,7 @@ wait
 "#;
 
 /// Makes a commit of everything, and gives its name.
-fn commit(project: &Project) -> String {
+pub(super) fn commit(project: &Project) -> String {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         let output = git
@@ -41,7 +42,7 @@ fn commit(project: &Project) -> String {
 impl Site {
     /// Runs a command that must end with a code, and gives its output.
     #[track_caller]
-    fn run(&self, arguments: &[&str], code: i32) -> (String, String) {
+    pub(super) fn run(&self, arguments: &[&str], code: i32) -> (String, String) {
         let output = self.command(arguments).output().unwrap();
         let (out, err) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{out}{err}");
@@ -159,10 +160,12 @@ fn jobs_that_are_not_there_or_not_ours_are_refused() {
     );
     assert_eq!(site.listed(&[]), Vec::<Value>::new());
 
-    site.project
-        .replace("mlaction.toml", "kind = \"sagemaker\"", "kind = \"docker\"");
-    let (_, err) = site.run(&["jobs"], 3);
-    assert!(err.contains("docker"), "{err}");
+    let here = Project::new();
+    let err = stderr(&here.run(&["jobs"], 2));
+    assert!(
+        err.contains("`process` is no destination that keeps jobs"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -183,4 +186,210 @@ fn the_log_of_a_run_here_is_read_from_its_end_and_followed() {
         stdout(&project.run(&["logs", "-n", "100000", "--follow"], 0)),
         whole
     );
+}
+
+/// A detached job, and its name.
+#[track_caller]
+fn detached(site: &Site) -> String {
+    let (out, err) = site.run(&["train", "--detach"], 0);
+    assert!(err.contains("mlaction collect"), "{err}");
+    out.trim().to_owned()
+}
+
+#[test]
+fn a_detached_job_is_collected_once_by_whoever_comes() {
+    let site = Site::new(&format!("/busybox sleep 4; {TRAIN}"));
+    commit(&site.project);
+    let name = detached(&site);
+    assert!(name.ends_with("-1-train"), "{name}");
+    let runs = stdout(&site.project.run(&["runs"], 0));
+    assert!(runs.contains("detached") && runs.contains(&name), "{runs}");
+    let (_, err) = site.run(&["collect"], 0);
+    assert!(
+        err.contains("nothing to collect; 1 job runs still"),
+        "{err}"
+    );
+
+    // Another checkout, on another machine, which never saw the run.
+    site.forget();
+    let elsewhere = site.moved();
+    let (out, _) = elsewhere.run(&["collect", "--wait", "--json"], 0);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let [report] = &document["reports"].as_array().unwrap()[..] else {
+        panic!("one report is wanted: {out}");
+    };
+    assert_eq!(report["status"], "passed", "{report}");
+    assert_eq!(report["metrics"][0]["value"].to_string(), "0.97");
+    assert_eq!(report["curves"]["loss"]["count"], 2);
+    assert_eq!(elsewhere.aws.asked("CreateTrainingJob"), 1);
+    let (_, err) = elsewhere.run(&["collect"], 0);
+    assert!(err.contains("nothing to collect"), "{err}");
+}
+
+#[test]
+fn of_two_who_collect_one_reports() {
+    let site = Site::new(TRAIN);
+    let name = detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    let collect = || {
+        let mut command = site.command(&["collect", "--json"]);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let both = [collect(), collect()].map(|child| child.wait_with_output().unwrap());
+    let reports = both.map(|output| {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        document["reports"].as_array().unwrap().len()
+    });
+    assert_eq!(reports.iter().sum::<usize>(), 1, "{reports:?}");
+    // The run goes on where it was left.
+    let runs = stdout(&site.project.run(&["runs"], 0));
+    assert_eq!(runs.lines().count(), 1, "{runs}");
+    assert!(
+        runs.contains("complete") && name.contains(runs.split_once(' ').unwrap().0),
+        "{runs}"
+    );
+}
+
+#[test]
+fn a_collection_that_was_killed_is_made_good_when_its_claim_is_over() {
+    let site = Site::new(TRAIN);
+    let name = detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    // The claim of one that is gone: written as it was, and over an hour from now.
+    let key = format!(
+        "{BUCKET}/ml/runs/{}/{name}/collecting.json",
+        name.rsplitn(3, '-').nth(2).unwrap()
+    );
+    let claim = |hours: i64| {
+        let until = jiff::Timestamp::now() + jiff::Span::new().hours(hours);
+        json!({"by": "workflow run 70", "until": until.to_string()}).to_string()
+    };
+    site.aws.put(&key, &claim(1));
+    let (_, err) = site.run(&["collect"], 0);
+    assert!(err.contains("is collected by workflow run 70"), "{err}");
+    site.aws.put(&key, &claim(-1));
+    let (out, _) = site.run(&["collect"], 0);
+    assert!(out.contains("passed"), "{out}");
+}
+
+#[test]
+fn what_cannot_be_collected_here_is_collected_elsewhere() {
+    let site = Site::new(TRAIN);
+    detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    site.project.write("data/held_out/rows.csv", "2\n");
+    let (_, err) = site.run(&["collect"], 12);
+    assert!(
+        err.contains("is not the data to validate on") && err.contains("dvc pull"),
+        "{err}"
+    );
+    site.project.write("data/held_out/rows.csv", "1\n");
+    site.run(&["collect"], 0);
+}
+
+#[test]
+fn a_detached_job_that_fails_is_reported_and_not_tried_again() {
+    let site = Site::new("/busybox echo 'boom: no rows' > /opt/ml/output/failure; exit 3");
+    detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Failed");
+    let (out, _) = site.run(&["collect"], 20);
+    assert!(out.contains("boom: no rows"), "{out}");
+    site.run(&["collect"], 0);
+    assert_eq!(site.aws.asked("CreateTrainingJob"), 1);
+}
+
+#[test]
+fn only_a_destination_that_keeps_jobs_can_be_left() {
+    let project = Project::new();
+    let err = stderr(&project.run(&["train", "--detach"], 2));
+    assert!(err.contains("do not outlive mlaction"), "{err}");
+    assert_eq!(
+        stdout(&project.run(&["runs"], 0)),
+        "no runs yet; `mlaction train` makes one\n"
+    );
+}
+
+/// What a runner says of a workflow's run for a pull request.
+fn on_pull_request(command: &mut Command, run: &str) {
+    command.envs([
+        ("GITHUB_REPOSITORY", "org/repo"),
+        ("GITHUB_REF", "refs/pull/12/merge"),
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_RUN_ID", run),
+    ]);
+}
+
+/// Launches a job for a commit of a pull request, and leaves it.
+#[track_caller]
+fn launched_by(site: &Site, run: &str, content: &str) -> String {
+    site.project.write("data/train/rows.csv", content);
+    commit(&site.project);
+    let mut command = site.command(&["train", "--detach"]);
+    on_pull_request(&mut command, run);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).trim().to_owned()
+}
+
+#[test]
+fn what_nobody_waits_for_is_stopped() {
+    let site = Site::new(ENDLESS);
+    let old = launched_by(&site, "70", "0.1\n");
+    let new = launched_by(&site, "71", "0.2\n");
+    let gc = |arguments: &[&str]| {
+        let mut command = site.command(&[&["gc", "--json"], arguments].concat());
+        on_pull_request(&mut command, "72");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let orphans = document["orphans"].as_array().unwrap().iter();
+        orphans
+            .map(|orphan| {
+                (
+                    orphan["name"].as_str().unwrap().to_owned(),
+                    orphan["because"]["kind"].clone(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let superseded = vec![(old.clone(), "superseded".into())];
+    assert_eq!(gc(&["--dry-run"]), superseded);
+    assert!(
+        site.aws
+            .jobs()
+            .iter()
+            .all(|job| job["status"] == "InProgress")
+    );
+    assert_eq!(gc(&[]), superseded);
+    site.aws.until(|jobs| jobs[0]["status"] == "Stopped");
+    assert_eq!(gc(&[]), []);
+    assert_eq!(gc(&["--closed", "12"]), [(new, "closed".into())]);
+    site.aws.until(|jobs| jobs[1]["status"] == "Stopped");
+}
+
+#[test]
+fn a_newer_commit_stops_the_jobs_of_older_ones_where_the_config_says_so() {
+    let site = Site::new(ENDLESS);
+    let place = "[destinations.cloud]\n";
+    site.project.replace(
+        "mlaction.toml",
+        place,
+        &format!("{place}supersede = true\n"),
+    );
+    launched_by(&site, "70", "0.1\n");
+    launched_by(&site, "71", "0.2\n");
+    let states = |jobs: &[Value]| -> Vec<bool> {
+        jobs.iter()
+            .map(|job| job["status"] == "InProgress")
+            .collect()
+    };
+    site.aws.until(|jobs| states(jobs) == [false, true]);
+    // An older run that is run again does not stop the newer one's.
+    launched_by(&site, "70", "0.3\n");
+    assert_eq!(states(&site.aws.jobs()), [false, true, true]);
 }

@@ -45,7 +45,7 @@ impl Site {
     /// Puts an archive in the place of the model that the only job left.
     fn replace_model(&self, archive: &[u8]) {
         let job = self.aws.jobs()[0]["name"].as_str().unwrap().to_owned();
-        let key = format!("/{BUCKET}/ml/output/{job}/output/model.tar.gz");
+        let key = format!("{BUCKET}/ml/output/{job}/output/model.tar.gz");
         self.aws.put(&key, archive);
     }
 }

@@ -1,6 +1,7 @@
 //! The jobs of a project on SageMaker, whoever launched them: found by their tags.
 
 mod info;
+pub mod orphans;
 mod which;
 
 use aws_config::SdkConfig;
@@ -10,7 +11,7 @@ use aws_sdk_sagemaker::types::{
     Filter, Operator, ResourceType, SearchExpression, SearchSortOrder, TrainingJob,
 };
 
-use super::names::{TAG_PREFIX, tag_value};
+use super::names::{DETACHED, TAG_PREFIX, tag_value};
 use super::plan::SagemakerPlan;
 use super::{problem, stop};
 use crate::error::{Error, ExitCode, Result};
@@ -33,6 +34,8 @@ pub struct Wanted {
     pub pull_request: Option<String>,
     /// Those of one repository, as their tag says it.
     pub repository: Option<String>,
+    /// Those whose results are collected later.
+    pub detached: bool,
 }
 
 /// The jobs of one project.
@@ -158,6 +161,7 @@ impl Jobs {
             running,
             pull_request,
             repository,
+            detached,
         } = wanted;
         let filter = |name: String, operator, value: &str| {
             let filter = Filter::builder().name(name).operator(operator);
@@ -176,6 +180,7 @@ impl Jobs {
             repository
                 .as_ref()
                 .map(|name| tag("repository", &tag_value(name))),
+            detached.then(|| tag(DETACHED, "true")),
         ];
         let filters = filters.into_iter().flatten().collect();
         SearchExpression::builder()

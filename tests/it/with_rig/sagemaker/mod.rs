@@ -138,6 +138,20 @@ impl Site {
         child
     }
 
+    /// The same project in another folder.
+    pub(super) fn moved(mut self) -> Self {
+        let elsewhere = Project::empty();
+        let mut copy = Command::new("cp");
+        let copied = copy
+            .args(["--recursive", "--no-target-directory"])
+            .arg(self.project.path())
+            .arg(elsewhere.path())
+            .status();
+        assert!(copied.unwrap().success());
+        self.project = elsewhere;
+        self
+    }
+
     /// What another machine would know: nothing.
     pub(super) fn forget(&self) {
         std::fs::remove_dir_all(self.project.path().join(".mlaction")).unwrap();

@@ -58,6 +58,12 @@ impl StandIn {
         self.ask("DELETE", "/_stand-in/faults", "");
     }
 
+    /// Writes an object: `BUCKET/KEY`.
+    #[track_caller]
+    pub(crate) fn put(&self, place: &str, content: impl AsRef<[u8]>) {
+        self.send("PUT", &format!("/{place}"), content.as_ref());
+    }
+
     /// Faults that have not come up.
     pub(crate) fn faults(&self) -> Value {
         let answer = self.ask("GET", "/_stand-in/faults", "");
@@ -122,12 +128,6 @@ impl StandIn {
 
     fn journal(&self) -> Value {
         serde_json::from_str(&self.ask("GET", "/_stand-in/journal", "")).unwrap()
-    }
-
-    /// Puts an object into S3.
-    #[track_caller]
-    pub(crate) fn put(&self, path: &str, content: &[u8]) {
-        self.send("PUT", path, content);
     }
 
     #[track_caller]

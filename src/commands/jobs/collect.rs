@@ -1,0 +1,204 @@
+//! `collect`: reports of the jobs that were launched with `--detach`.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::{print, runtime, screen, to_json};
+use super::{MOST, Site, which};
+use crate::cli;
+use crate::destination::sagemaker::jobs::{JobInfo, Jobs, Wanted};
+use crate::destination::watch::Interrupts;
+use crate::error::{Error, ExitCode, Result};
+use crate::record;
+use crate::report::{Report, text};
+use crate::run::detached::collect::{Collected, Collector};
+use crate::run::{self, Reported};
+use crate::talk::{Talk, always};
+
+/// Collects what can be collected.
+pub(in crate::commands) fn collect(
+    root: &Path,
+    arguments: cli::Collect,
+    talk: &Talk,
+) -> Result<u8> {
+    let cli::Collect {
+        job,
+        wait,
+        json,
+        place,
+    } = arguments;
+    let site = Site::find(root, place.destination)?;
+    for line in record::explain_interrupted(root)? {
+        talk.say(&line);
+    }
+    let round = runtime()?.block_on(async {
+        let aws = site.aws().await;
+        let mut round = Round {
+            jobs: site.jobs(&aws),
+            collector: Collector {
+                plan: &site.plan,
+                config: &aws,
+                root,
+                context: &site.context,
+                talk,
+                by: by(&site),
+            },
+            only: job,
+            interrupts: run::interrupts(run::STOPPING)?,
+            done: HashSet::new(),
+            reports: Vec::new(),
+            errors: Vec::new(),
+            json,
+        };
+        let pause = Duration::from_secs(site.plan.poll_seconds);
+        loop {
+            let running = round.go().await?;
+            if running == 0 || !wait || round.is_interrupted_within(pause).await {
+                round.say_rest(running, talk);
+                return Ok::<_, Error>(Ended {
+                    is_interrupted: *round.interrupts.borrow() > 0,
+                    reports: round.reports,
+                    errors: round.errors,
+                });
+            }
+        }
+    })?;
+    let Ended {
+        is_interrupted,
+        reports,
+        errors,
+    } = round;
+    if json {
+        let reports: Vec<&Report> = reports.iter().map(|(report, _)| report).collect();
+        let document = serde_json::json!({"schema_version": 1, "reports": reports});
+        print(&to_json(&document)?)?;
+    }
+    let mut errors = errors.into_iter();
+    let first = errors.next();
+    for error in errors {
+        always(&error.render());
+    }
+    match first {
+        Some(error) => Err(error),
+        None if is_interrupted => Ok(ExitCode::Cancelled.code()),
+        None => Ok(code(&reports).code()),
+    }
+}
+
+/// What came of it.
+struct Ended {
+    is_interrupted: bool,
+    reports: Vec<(Report, ExitCode)>,
+    errors: Vec<Error>,
+}
+
+/// One look at all jobs after another.
+struct Round<'a> {
+    jobs: Jobs,
+    collector: Collector<'a>,
+    only: Option<String>,
+    interrupts: Interrupts,
+    /// Jobs that were seen to already.
+    done: HashSet<String>,
+    reports: Vec<(Report, ExitCode)>,
+    errors: Vec<Error>,
+    json: bool,
+}
+
+impl Round<'_> {
+    /// Collects what has ended, and gives how many jobs run still.
+    async fn go(&mut self) -> Result<usize> {
+        let all = match &self.only {
+            Some(job) => vec![self.jobs.find(&which(job)).await?],
+            None => {
+                let wanted = Wanted {
+                    detached: true,
+                    ..Wanted::default()
+                };
+                self.jobs.list(&wanted, MOST).await?
+            }
+        };
+        let running = all.iter().filter(|job| job.is_running()).count();
+        for job in self.collector.waiting(all).await? {
+            if *self.interrupts.borrow() > 0 {
+                break;
+            }
+            if self.done.insert(job.name.clone()) {
+                self.one(&job).await?;
+            }
+        }
+        Ok(running)
+    }
+
+    /// What goes wrong with one job keeps nobody from the others.
+    async fn one(&mut self, job: &JobInfo) -> Result<()> {
+        let talk = self.collector.talk;
+        talk.say(&format!("{}: {}", job.name, job.phase));
+        match self.collector.collect(job, &mut self.interrupts).await {
+            Ok(Collected::Reported(reported)) => {
+                let Reported { report, folder } = *reported;
+                if !self.json {
+                    print(&screen(&report))?;
+                }
+                talk.say(&format!(
+                    "report: {}",
+                    folder.join(record::REPORT_HTML).display()
+                ));
+                let code = run::exit_code(&record::load_plan(&folder)?, report.status);
+                self.reports.push((report, code));
+            }
+            Ok(Collected::Elsewhere(by)) => {
+                talk.say(&format!(
+                    "{} is collected by {}",
+                    job.name,
+                    text::line(&by, 200)
+                ));
+            }
+            Err(error) => {
+                let message = format!("cannot collect `{}`: {error}", job.name);
+                let told = Error::new(error.exit_code(), message);
+                self.errors.push(match error.advice() {
+                    Some(hint) => told.hint(hint),
+                    None => told,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_interrupted_within(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            asked = self.interrupts.wait_for(|count| *count > 0) => asked.is_ok(),
+        }
+    }
+
+    fn say_rest(&self, running: usize, talk: &Talk) {
+        let and = match self.reports.len() + self.errors.len() {
+            0 => "nothing to collect",
+            _ => "done",
+        };
+        talk.say(&match running {
+            0 => and.to_owned(),
+            1 => format!("{and}; 1 job runs still"),
+            many => format!("{and}; {many} jobs run still"),
+        });
+    }
+}
+
+/// What others are told who find the job taken.
+fn by(site: &Site) -> String {
+    let env = |name: &str| site.context.env.get(name).cloned();
+    let run = env("GITHUB_RUN_ID").map(|run| format!("workflow run {run}"));
+    let host = || env("HOSTNAME").unwrap_or_else(|| "a machine".to_owned());
+    run.unwrap_or_else(|| format!("process {} on {}", std::process::id(), host()))
+}
+
+/// The exit code for several reports: that of the first which did not pass.
+fn code(reports: &[(Report, ExitCode)]) -> ExitCode {
+    let mut codes = reports.iter().map(|(_, code)| *code);
+    codes
+        .find(|code| *code != ExitCode::Ok)
+        .unwrap_or(ExitCode::Ok)
+}

@@ -1,0 +1,84 @@
+//! Lines of a step's log. The runner takes some of them as commands, wherever they come from: on
+//! standard output and standard error alike, `::name …::` at a line's beginning behind white
+//! space, and the older `##[name]` anywhere in a line.
+//!
+//! <https://github.com/actions/runner/blob/v2.336.0/src/Runner.Common/ActionCommand.cs>
+
+use std::borrow::Cow;
+
+/// Most characters of an annotation's message that the runner keeps.
+/// <https://github.com/actions/runner/blob/v2.336.0/src/Runner.Worker/ExecutionContext.cs>
+const MESSAGE: usize = 4096;
+
+/// The same text as nothing but text. The runner ends lines at a carriage return, too.
+#[must_use]
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let is_command = |line: &str| line.trim_start().starts_with("::");
+    let is_line = |char| matches!(char, '\n' | '\r');
+    if !text.contains("##[") && !text.split(is_line).any(is_command) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split_inclusive(is_line).map(|line| {
+        let line = line.replace("##[", "## [");
+        match is_command(&line) {
+            true => format!("| {line}"),
+            false => line,
+        }
+    });
+    Cow::Owned(lines.collect())
+}
+
+/// An error that GitHub shows beside the run.
+#[must_use]
+pub fn error(title: &str, message: &str) -> String {
+    let message: String = message.chars().take(MESSAGE).collect();
+    format!("::error title={}::{}", property(title), data(&message))
+}
+
+fn data(text: &str) -> String {
+    let text = text.replace('%', "%25").replace('\r', "%0D");
+    text.replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the runner would take for commands.
+    fn commands(text: &str) -> usize {
+        let lines = text.split(['\n', '\r']);
+        lines
+            .filter(|line| line.trim_start().starts_with("::") || line.contains("##["))
+            .count()
+    }
+
+    #[test]
+    fn commands_become_text_and_text_stays() {
+        for text in ["", "epoch 1: loss=0.5", "a::b", "## heading\n"] {
+            assert_eq!(harmless(text), text);
+        }
+        assert_eq!(harmless("  ::add-mask::a"), "|   ::add-mask::a");
+        assert_eq!(harmless("x\r::error::y\nz"), "x\r| ::error::y\nz");
+        assert_eq!(harmless("a ##[group]b"), "a ## [group]b");
+        assert_eq!(
+            error("a: b, c", "50%\n::warning::x"),
+            "::error title=a%3A b%2C c::50%25%0A::warning::x"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_a_command(text in "(::|##\\[|[\r\n \u{a0}]|[a-z:#\\[])*") {
+            prop_assert_eq!(commands(&harmless(&text)), 0);
+            let error = error(&text, &text);
+            prop_assert_eq!(error.lines().count(), 1);
+            prop_assert!(!error.contains('\r'));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The rest of a detached run, when its job has ended: results, validation, gates, report.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use aws_config::SdkConfig;
+
+use super::Launched;
+use super::moved::moved;
+use super::store::{self, Store};
+use crate::context::Context;
+use crate::data::fingerprint::{Content, fingerprint};
+use crate::data::known::Known;
+use crate::destination::place::Request;
+use crate::destination::sagemaker::jobs::JobInfo;
+use crate::destination::sagemaker::plan::SagemakerPlan;
+use crate::destination::watch::Interrupts;
+use crate::error::{Error, ExitCode, Result};
+use crate::plan::inputs::data_error;
+use crate::plan::{Plan, TRAIN, identity};
+use crate::record::{self, Phase, Record};
+use crate::run::baseline;
+use crate::run::{Reported, Start, execute, report};
+use crate::talk::Talk;
+
+/// Where detached runs are collected.
+#[derive(Debug)]
+pub struct Collector<'a> {
+    /// The destination.
+    pub plan: &'a SagemakerPlan,
+    /// How AWS is asked.
+    pub config: &'a SdkConfig,
+    /// The project's folder.
+    pub root: &'a Path,
+    /// The surroundings.
+    pub context: &'a Context,
+    /// Says what is done.
+    pub talk: &'a Talk,
+    /// Who collects, for others.
+    pub by: String,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub enum Collected {
+    /// It is reported, by this call.
+    Reported(Box<Reported>),
+    /// Another one has it.
+    Elsewhere(String),
+}
+
+impl Collector<'_> {
+    /// Of jobs, those that trained, have ended, and are not reported yet: the oldest first.
+    ///
+    /// # Errors
+    /// AWS refuses, or does not answer.
+    pub async fn waiting(&self, jobs: Vec<JobInfo>) -> Result<Vec<JobInfo>> {
+        let reported: HashSet<String> = store::reported(self.plan, self.config).await?;
+        let is_waiting = |job: &JobInfo| {
+            let is_training = job.tag("role") == Some(TRAIN);
+            is_training && !job.is_running() && !reported.contains(&job.name)
+        };
+        let mut jobs: Vec<JobInfo> = jobs.into_iter().filter(is_waiting).collect();
+        jobs.reverse();
+        Ok(jobs)
+    }
+
+    /// Does the rest for one job, unless another one does.
+    ///
+    /// # Errors
+    /// What the run left is not there or cannot be used; whatever stops a run.
+    pub async fn collect(&self, job: &JobInfo, interrupts: &mut Interrupts) -> Result<Collected> {
+        let project = job.tag("project").unwrap_or_default();
+        let content = job.tag("content").unwrap_or_default();
+        let store = Store::new(self.plan, self.config, project, content);
+        let mut held = match store.claim(&job.name, &self.by).await? {
+            Ok(held) => held,
+            Err(by) => return Ok(Collected::Elsewhere(by)),
+        };
+        let done = tokio::select! {
+            done = self.rest(&store, job, content, interrupts) => done,
+            lost = held.keep() => Err(lost.err().unwrap_or_else(|| {
+                Error::new(ExitCode::Internal, "the claim on the job ended")
+            })),
+        };
+        let reported = match done {
+            Ok(reported) => reported,
+            Err(error) => {
+                // NOTE: what cannot be given back is free again after a while.
+                let _ = held.give_back().await;
+                return Err(error);
+            }
+        };
+        Ok(match store.deliver(&job.name, &reported.report).await? {
+            true => Collected::Reported(Box::new(reported)),
+            false => Collected::Elsewhere("another mlaction".to_owned()),
+        })
+    }
+
+    async fn rest(
+        &self,
+        store: &Store,
+        job: &JobInfo,
+        content: &str,
+        interrupts: &mut Interrupts,
+    ) -> Result<Reported> {
+        let mut launched = store.launched().await?;
+        if launched.plan.content_hash != content {
+            let message = format!("the run that is kept for `{}` is another one", job.name);
+            return Err(Error::new(ExitCode::Data, message));
+        }
+        launched.job = (job.name.clone(), job.hosts());
+        let (mut plan, record) = self.record(&launched, job)?;
+        baseline::read(&mut plan, self.config).await?;
+        self.has_data(&plan)?;
+        let start = Start::Launched(&launched);
+        let folder = execute(&plan, &start, record, interrupts, self.context, self.talk).await?;
+        let reported = report(&plan, folder)?;
+        baseline::set(&plan, &reported.report, self.config, self.talk).await?;
+        Ok(reported)
+    }
+
+    /// The record to go on with: that of the run, if it was launched here.
+    fn record(&self, launched: &Launched, job: &JobInfo) -> Result<(Plan, Record)> {
+        let states = record::states(self.root);
+        let is_this =
+            |phase: &Phase| matches!(phase, Phase::Detached { job: of } if *of == job.name);
+        if let Some(state) = states.iter().find(|state| is_this(&state.phase)) {
+            let mut record = Record::open(record::runs_dir(self.root).join(&state.run))?;
+            record.enter(Phase::Running)?;
+            let plan = record::load_plan(record.folder())?;
+            return Ok((plan, record));
+        }
+        let Plan {
+            project,
+            content_hash,
+            ..
+        } = &launched.plan;
+        let (attempt, run) = identity::free_name(self.root, project, content_hash, 0);
+        let mut plan = moved(&launched.plan, self.root, &run)?;
+        plan.attempt = attempt;
+        let record = Record::create(&plan)?;
+        Ok((plan, record))
+    }
+
+    /// What is validated on here must be what the run was planned with.
+    fn has_data(&self, plan: &Plan) -> Result<()> {
+        let known = Known::load(&self.context.cache, self.root, self.context.now.as_second());
+        let Some(job) = &plan.validation else {
+            return Ok(());
+        };
+        if matches!(job.request, Request::Sagemaker(_)) {
+            return Ok(());
+        }
+        for (channel, path) in job.request.inputs() {
+            let Some(source) = plan.data.iter().find(|source| source.channel == *channel) else {
+                continue;
+            };
+            let found = match path.exists() {
+                true => Some(
+                    fingerprint(path, Content::Data, &known)
+                        .map_err(|error| data_error(&error))?
+                        .hash,
+                ),
+                false => None,
+            };
+            if found.as_ref() == Some(&source.fingerprint) {
+                continue;
+            }
+            let cause = match found {
+                Some(_) => "what lies there is other data",
+                None => "nothing lies there",
+            };
+            let commit = plan.commit.as_deref().unwrap_or("of the run");
+            let message = format!("`{}` is not the data to validate on", path.display());
+            return Err(Error::new(ExitCode::Data, message).because(cause).hint(format!(
+                "get the data of commit {commit} (`git checkout`, `dvc pull`), or validate on SageMaker: `validate_on = \"job\"`"
+            )));
+        }
+        Ok(())
+    }
+}
