@@ -356,7 +356,8 @@ pub fn is_whole(root: &Path, run: &str) -> bool {
     let folder = runs_dir(root).join(run);
     let measured: Result<Measured> = read_json(&folder, METRICS);
     measured.is_ok_and(|measured| {
-        measured.model.is_none_or(|model| {
+        let kept = measured.model.filter(|model| model.sha256.is_some());
+        kept.is_none_or(|model| {
             let file = folder.join(&model.file).metadata();
             file.is_ok_and(|meta| meta.is_file() && meta.len() == model.bytes)
         })

@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod damaged;
 pub mod errors;
+pub mod prices;
 pub mod s3;
 pub mod settings;
 

@@ -187,7 +187,9 @@ fn table(document: &Document) -> String {
         let series = metrics.series.get(name);
         let count = match metric.source {
             Source::Log => series.map_or(1, |series| series.count).to_string(),
-            Source::File => series.map_or_else(String::new, |series| series.count.to_string()),
+            Source::File | Source::Destination => {
+                series.map_or_else(String::new, |series| series.count.to_string())
+            }
         };
         let curve = series.map(|series| sparkline(series, SPARK));
         table.add_row([

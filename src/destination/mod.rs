@@ -13,10 +13,9 @@ pub mod watch;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use crate::error::Error;
 use crate::metrics::Number;
+use crate::report::jobs::JobInfo;
 
 /// The few verbs that a place to run jobs must know.
 ///
@@ -44,6 +43,11 @@ pub trait Destination {
 
     /// Brings what the job left behind into the run record.
     async fn fetch(&mut self) -> Result<Artifacts, Error>;
+
+    /// What the place says of the jobs that it is paid for, however they ended.
+    fn account(&self) -> Vec<JobInfo> {
+        Vec::new()
+    }
 }
 
 /// What a job is doing, or how it ended.
@@ -108,8 +112,6 @@ pub struct Artifacts {
     pub warnings: Vec<String>,
     /// Where the model is besides, for a job that runs at the same place.
     pub model_at: Option<String>,
-    /// What the report says of the job: its name there, what it cost.
-    pub facts: IndexMap<String, String>,
 }
 
 /// How long to wait for what.

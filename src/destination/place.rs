@@ -16,6 +16,7 @@ use super::sagemaker::request::Request as SagemakerRequest;
 use super::sagemaker::settings::OnCancel;
 use super::{Artifacts, Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode};
+use crate::report::jobs::JobInfo;
 
 /// Where and how the jobs of a run run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,6 +210,14 @@ impl Destination for Place {
             Self::Process(place) => place.fetch().await,
             Self::Docker(place) => place.fetch().await,
             Self::Sagemaker(place) => place.fetch().await,
+        }
+    }
+
+    fn account(&self) -> Vec<JobInfo> {
+        match self {
+            Self::Process(place) => place.account(),
+            Self::Docker(place) => place.account(),
+            Self::Sagemaker(place) => place.account(),
         }
     }
 }

@@ -70,7 +70,8 @@ pub(crate) async fn artifacts(base: &Path, run: &Path) -> Result<Artifacts> {
     })
 }
 
-fn metrics(base: &Path) -> Result<Vec<PathBuf>> {
+/// The `metrics.json` files in a job's folders.
+pub(crate) fn metrics(base: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for name in ["model/metrics.json", "output/data/metrics.json"] {
         let path = base.join(name);
@@ -98,7 +99,7 @@ async fn pack(folder: PathBuf, run: &Path) -> Result<Option<ModelInfo>> {
     let packed = packed.map_err(|error| failed(error.to_string()))?;
     Ok(Some(ModelInfo {
         file: crate::record::MODEL.to_owned(),
-        sha256: packed.sha256,
+        sha256: Some(packed.sha256),
         bytes: packed.bytes,
     }))
 }

@@ -1,11 +1,13 @@
 //! Archives that a job left behind, unpacked. Whatever a job left is taken as hostile.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use tar::EntryType;
 
@@ -17,6 +19,10 @@ const BUFFER: usize = 256 * 1024;
 
 /// Most files and folders of one archive.
 const MAX_ENTRIES: u64 = 1_000_000;
+
+/// Most of an archive between two contents: headers, long names and the like, which are held in
+/// memory.
+const MAX_HEADERS: u64 = 1024 * 1024;
 
 /// What the names in an archive begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,8 @@ pub(super) struct Unpacked {
     left_out: BTreeSet<PathBuf>,
     entries: u64,
     names: Names,
+    /// Bytes that files may have together, still.
+    left: u64,
 }
 
 impl Unpacked {
@@ -64,7 +72,14 @@ impl Unpacked {
             left_out: BTreeSet::new(),
             entries: 0,
             names,
+            left: u64::MAX,
         })
+    }
+
+    /// Refuses files of more bytes together: a sparse one has many more than its archive.
+    pub(super) fn at_most(mut self, bytes: u64) -> Self {
+        self.left = bytes;
+        self
     }
 
     /// Makes the links that stay inside, and names everything that was left out.
@@ -94,12 +109,23 @@ impl Unpacked {
 
     /// Adds what is in an archive; what is there already stays.
     pub(super) fn unpack(&mut self, reader: impl Read) -> Result<()> {
-        let broken = |error: io::Error| {
-            Error::new(ExitCode::JobFailed, "cannot read what the job left behind").because(error)
-        };
         let mut buffer = vec![0; BUFFER];
-        for entry in tar::Archive::new(reader).entries().map_err(broken)? {
-            let mut entry = entry.map_err(broken)?;
+        let room = Rc::new(Cell::new(0));
+        let mut archive = tar::Archive::new(Headers {
+            inner: reader,
+            room: Rc::clone(&room),
+        });
+        let mut entries = archive.entries().map_err(unreadable)?;
+        loop {
+            room.set(MAX_HEADERS);
+            let Some(entry) = entries.next() else {
+                return Ok(());
+            };
+            let mut entry = entry.map_err(unreadable)?;
+            room.set(u64::MAX);
+            if entry.size() > self.left {
+                return Err(unreadable(out_of_proportion()));
+            }
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
                 let many = format!("the job left more than {MAX_ENTRIES} files behind");
@@ -108,6 +134,7 @@ impl Unpacked {
             }
             let name = self.names.inner(&entry.path_bytes())?;
             if name.as_os_str().is_empty() {
+                self.pass(&mut entry, &mut buffer).map_err(unreadable)?;
                 continue;
             }
             let path = self.root.join(&name);
@@ -122,7 +149,7 @@ impl Unpacked {
                     };
                     if let Some(mut file) = create(&path, mode).doing(unwritable)? {
                         loop {
-                            let read = entry.read(&mut buffer).map_err(broken)?;
+                            let read = self.more(&mut entry, &mut buffer).map_err(unreadable)?;
                             if read == 0 {
                                 break;
                             }
@@ -152,7 +179,23 @@ impl Unpacked {
                 EntryType::XGlobalHeader => {}
                 _ => self.leave_out(name)?,
             }
+            self.pass(&mut entry, &mut buffer).map_err(unreadable)?;
         }
+    }
+
+    /// The next bytes of a content.
+    fn more(&mut self, content: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = content.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(read as u64)
+            .ok_or_else(out_of_proportion)?;
+        Ok(read)
+    }
+
+    /// Passes over what is left of a content.
+    fn pass(&mut self, content: &mut impl Read, buffer: &mut [u8]) -> io::Result<()> {
+        while self.more(content, buffer)? > 0 {}
         Ok(())
     }
 
@@ -162,6 +205,69 @@ impl Unpacked {
         }
         self.left_out.insert(name);
         Ok(())
+    }
+}
+
+/// The content of the first regular file of a name in an archive, as far as `most` bytes. Nothing
+/// behind it is read.
+pub(super) fn find(
+    reader: impl Read,
+    names: Names,
+    wanted: &str,
+    most: u64,
+) -> Result<Option<Vec<u8>>> {
+    let room = Rc::new(Cell::new(0));
+    let mut archive = tar::Archive::new(Headers {
+        inner: reader,
+        room: Rc::clone(&room),
+    });
+    let mut entries = archive.entries().map_err(unreadable)?;
+    for _ in 0..MAX_ENTRIES {
+        room.set(MAX_HEADERS);
+        let Some(entry) = entries.next() else {
+            return Ok(None);
+        };
+        let mut entry = entry.map_err(unreadable)?;
+        room.set(u64::MAX);
+        let is_file = entry.header().entry_type() == EntryType::Regular;
+        if is_file && names.inner(&entry.path_bytes())? == Path::new(wanted) {
+            let mut content = Vec::new();
+            let mut entry = entry.take(most);
+            entry.read_to_end(&mut content).map_err(unreadable)?;
+            return Ok(Some(content));
+        }
+        // NOTE: a sparse file has as many bytes as it likes; the archive's own are passed over.
+        if entry.header().entry_type() != EntryType::GNUSparse {
+            io::copy(&mut entry, &mut io::sink()).map_err(unreadable)?;
+        }
+    }
+    Ok(None)
+}
+
+/// An archive cannot be read.
+pub(super) fn unreadable(error: io::Error) -> Error {
+    Error::new(ExitCode::JobFailed, "cannot read what the job left behind").because(error)
+}
+
+/// The archive is a bomb.
+pub(super) fn out_of_proportion() -> io::Error {
+    io::Error::other("the archive is out of all proportion: it would fill the disk")
+}
+
+/// A reader of an archive that gives no more than there is room for between two contents: an
+/// entry's long name may be as long as the archive, and is held in memory.
+struct Headers<R> {
+    inner: R,
+    room: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Headers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let room = self.room.get().checked_sub(read as u64);
+        let room = room.ok_or_else(|| io::Error::other("a header of the archive is too large"))?;
+        self.room.set(room);
+        Ok(read)
     }
 }
 
@@ -314,6 +420,35 @@ mod tests {
         assert_eq!(std::fs::read(root.join("out/x")).unwrap(), b"x");
         assert!(root.join("out").symlink_metadata().unwrap().is_dir());
         assert_eq!(std::fs::read(root.join("a/latest")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn neither_a_long_name_nor_a_sparse_file_is_a_bomb() {
+        let name = "n".repeat(usize::try_from(MAX_HEADERS).unwrap());
+        let long = tar_of(&[
+            ("@LongLink", EntryType::GNULongName, &name),
+            ("x", FILE, ""),
+        ]);
+        let place = tempfile::tempdir().unwrap();
+        let to = |name: &str| Unpacked::new(&place.path().join(name), Links::Keep, Names::Bare);
+        let error = to("long").unwrap().unpack(&*long).unwrap_err();
+        assert!(error.render().contains("header"), "{}", error.render());
+
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(EntryType::GNUSparse);
+        header.set_path("sparse").unwrap();
+        header.set_size(0);
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.realsize = *b"77777777777\0";
+        gnu.sparse[0].offset = *b"77777777777\0";
+        gnu.sparse[0].numbytes = *b"00000000000\0";
+        header.set_cksum();
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append(&header, io::empty()).unwrap();
+        let sparse = tar.into_inner().unwrap();
+        let mut unpacked = to("sparse").unwrap().at_most(1024 * 1024);
+        let error = unpacked.unpack(&*sparse).unwrap_err();
+        assert!(error.render().contains("proportion"), "{}", error.render());
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl Definitions {
     pub fn of(&self, name: &str, source: Source) -> Option<&str> {
         match source {
             Source::File => None,
-            Source::Log => self
+            Source::Log | Source::Destination => self
                 .regexes
                 .get(name)
                 .or(self.presets.as_ref())

@@ -26,6 +26,9 @@ pub enum Source {
     File,
     /// A log line that a metric definition matched.
     Log,
+    /// The destination read it from the log by itself, in 32 bits: SageMaker's
+    /// `FinalMetricDataList`. Only for what neither file nor log says here.
+    Destination,
 }
 
 /// Everything that one job reported.

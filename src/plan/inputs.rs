@@ -127,8 +127,24 @@ pub(super) fn kept_baseline(
     let branch = plan.settings.baseline_branch.as_ref()?;
     let origin = Origin::read(root, context);
     let is_clean = context.git.as_ref().is_some_and(|git| !git.dirty);
-    let sets = is_clean && origin.pull_request.is_none() && origin.branch.as_ref() == Some(branch);
+    let sets = is_clean
+        && origin.pull_request.is_none()
+        && origin.branch.as_ref() == Some(branch)
+        && is_of_event(context);
     Some((plan.baseline(project), sets))
+}
+
+/// Whether a workflow has checked out what its event names. Events like `pull_request_target` and
+/// `issue_comment` are of the default branch, whoever's code is checked out then.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>
+fn is_of_event(context: &Context) -> bool {
+    let set = |name: &str| {
+        let value = context.env.get(name);
+        value.filter(|value| !value.is_empty())
+    };
+    let commit = context.git.as_ref().map(|git| &git.commit);
+    let event = set("GITHUB_SHA");
+    set("GITHUB_HEAD_REF").is_none() && event.is_none_or(|event| commit == Some(event))
 }
 
 /// Where a channel's data lies now. A folder is found behind every link, so that a link that is

@@ -82,6 +82,7 @@ impl Plan {
             hint: None,
             started_at: self.created_at,
             phases,
+            jobs: Vec::new(),
             metrics: Vec::new(),
             curves: IndexMap::new(),
             confusion_matrix: None,

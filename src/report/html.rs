@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::chart::{self, PALETTE};
 use super::curves::{Group, groups};
+use super::jobs::JobInfo;
 use super::text::{
     Trend, bytes, change, duration, files, line, mark, outcome, short, status, trend,
 };
@@ -69,6 +70,7 @@ struct Page {
     lineage: Vec<Pair>,
     hyperparameters: Vec<Pair>,
     phases: Vec<Phase>,
+    jobs: Vec<Job>,
     left_out: Vec<String>,
     version: String,
     run: String,
@@ -112,6 +114,17 @@ struct Line {
     name: String,
     color: String,
     last: String,
+}
+
+#[derive(Serialize)]
+struct Job {
+    role: String,
+    name: String,
+    arn: Option<String>,
+    ended: String,
+    steps: String,
+    billed: String,
+    cost: String,
 }
 
 #[derive(Serialize)]
@@ -175,6 +188,8 @@ impl Page {
             "warnings",
         );
 
+        let jobs = report.jobs.len().saturating_sub(LINES);
+        note(&mut left_out, jobs, "jobs");
         let failed = !report.status.is_judged();
         let log = if failed {
             report.log_tail.as_slice()
@@ -212,6 +227,7 @@ impl Page {
             lineage: lineage(report),
             hyperparameters,
             phases: phases(report),
+            jobs: report.jobs.iter().take(LINES).map(Job::new).collect(),
             left_out,
             version: line(&report.lineage.mlaction, NAME),
             run: line(&report.run, NAME),
@@ -315,7 +331,7 @@ fn lineage(report: &Report) -> Vec<Pair> {
             "model",
             &format!("{} ({})", model.file, bytes(model.bytes)),
         ));
-        pairs.push(hash("model sha256", &model.sha256));
+        pairs.extend(model.sha256.iter().map(|sum| hash("model sha256", sum)));
     }
     if let Some(baseline) = &report.baseline {
         pairs.push(pair("baseline run", &baseline.run));
@@ -343,6 +359,20 @@ fn phases(report: &Report) -> Vec<Phase> {
             }
         })
         .collect()
+}
+
+impl Job {
+    fn new(job: &JobInfo) -> Self {
+        Self {
+            role: line(&job.role, NAME),
+            name: line(&job.name, NAME),
+            arn: job.arn.as_ref().map(|arn| line(arn, TEXT)),
+            ended: job.ended(),
+            steps: job.steps(),
+            billed: job.billed(),
+            cost: job.cost(),
+        }
+    }
 }
 
 impl Metric {

@@ -58,6 +58,7 @@ pub fn render(report: &Report) -> String {
         ("metrics", 0, head),
         ("log", 1, log(report)),
         ("warnings", 2, warnings(report)),
+        ("jobs", 3, jobs(report)),
         ("further metrics", 5, more),
         ("confusion matrix", 4, confusion(report)),
         ("classes", 6, classes(report)),
@@ -273,6 +274,21 @@ fn warnings(report: &Report) -> Option<String> {
     (!out.is_empty()).then_some(out)
 }
 
+/// What was paid for.
+fn jobs(report: &Report) -> Option<String> {
+    let mut table = Table::new(&["job", "ended", "steps", "billed", "cost"]);
+    for job in &report.jobs {
+        table.push(&[
+            markdown(&format!("{} {}", job.role, job.name), NAME * 2),
+            markdown(&job.ended(), NAME * 2),
+            markdown(&job.steps(), TEXT),
+            markdown(&job.billed(), TEXT),
+            markdown(&job.cost(), TEXT),
+        ]);
+    }
+    (!report.jobs.is_empty()).then(|| table.finish())
+}
+
 fn confusion(report: &Report) -> Option<String> {
     let matrix = Matrix::new(report.confusion_matrix.as_ref()?);
     let names: Vec<String> = matrix
@@ -410,8 +426,11 @@ fn lineage(report: &Report) -> String {
         add(&markdown(name, NAME), shown);
     }
     if let Some(model) = &lineage.model {
-        let hash = digest(&model.sha256);
-        add("model", format!("sha256 {hash} ({})", bytes(model.bytes)));
+        let what = match &model.sha256 {
+            Some(sum) => format!("sha256 {}", digest(sum)),
+            None => markdown(&model.file, NAME * 2),
+        };
+        add("model", format!("{what} ({})", bytes(model.bytes)));
     }
     add("mlaction", markdown(&lineage.mlaction, NAME));
     fold("Lineage", &table.finish())

@@ -6,6 +6,7 @@
 pub mod chart;
 pub mod curves;
 pub mod html;
+pub mod jobs;
 pub mod json;
 pub mod markdown;
 pub mod mermaid;
@@ -24,6 +25,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{ConfusionMatrix, Number, Series, Source};
+use jobs::JobInfo;
 
 /// Version of the report's JSON form.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -54,6 +56,9 @@ pub struct Report {
     pub started_at: Timestamp,
     /// The phases of the run and how long each took, in order.
     pub phases: Vec<Phase>,
+    /// The jobs that ran elsewhere, for money.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobInfo>,
     /// Metrics in order of importance: gated ones first.
     pub metrics: Vec<MetricRow>,
     /// Curves by metric name, from training and validation.
@@ -118,11 +123,11 @@ impl Status {
     }
 }
 
-/// One phase of a run.
+/// One phase of a run, or of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// `environment`, `train`, `validate`.
+    /// `environment`, `train`, `validate`; of a job, what the place calls it.
     pub name: String,
     /// Duration in seconds.
     pub seconds: f64,
@@ -257,10 +262,11 @@ pub struct DataSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelInfo {
-    /// File name in the run record.
+    /// File name in the run record, or the address of one that stays where the job left it.
     pub file: String,
-    /// SHA-256 of `model.tar.gz`, hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of `model.tar.gz`, hexadecimal; absent for one that is not in the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Size in bytes.
     pub bytes: u64,
 }

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use super::jobs::{Instances, JobCost, JobInfo};
 use super::{
     BaselineInfo, Change, DataSource, Direction, GateResult, Lineage, MetricRow, ModelInfo,
     Outcome, Phase, Report, SCHEMA_VERSION, Status,
@@ -181,6 +182,7 @@ pub(crate) fn rich() -> Report {
             })
             .collect(),
         baseline: Some(baseline()),
+        jobs: jobs(),
         warnings: vec![
             "`calibration_error` is not a number in metrics.json".to_owned(),
             "the curve of `learning_rate` had 20000 points; every tenth is kept".to_owned(),
@@ -199,6 +201,55 @@ fn baseline() -> BaselineInfo {
         commit: Some("0c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f60718293".to_owned()),
         created_at: timestamp("2026-02-03T10:00:00Z"),
     }
+}
+
+/// A job on spot instances, and one that had not told its time when it was last seen.
+fn jobs() -> Vec<JobInfo> {
+    let name = "churn-4f2a91c07d-2";
+    let arn = format!("arn:aws:sagemaker:eu-west-1:123456789012:training-job/{name}");
+    let phases = [("Starting", 62.5), ("Training", 180.0), ("Uploading", 0.2)];
+    let instances = |price_per_hour| Instances {
+        instance_type: "ml.g5.xlarge".to_owned(),
+        count: 2,
+        price_per_hour,
+    };
+    let train = JobInfo {
+        role: "train".to_owned(),
+        name: format!("{name}-train"),
+        arn: Some(format!("{arn}-train")),
+        status: "Completed".to_owned(),
+        secondary_status: None,
+        phases: phases
+            .map(|(name, seconds)| Phase {
+                name: name.to_owned(),
+                seconds,
+            })
+            .to_vec(),
+        instances: vec![instances(Some(1.41))],
+        training_seconds: Some(180),
+        billed_seconds: Some(62),
+        spot_saving: Some(0.656),
+        cost: Some(JobCost {
+            amount: 0.048_566_666_666_666_67,
+            currency: Some("USD".to_owned()),
+            price_source: "AWS Price List".to_owned(),
+            price_date: Some("2026-01-31".to_owned()),
+        }),
+    };
+    let validate = JobInfo {
+        role: "validate".to_owned(),
+        name: format!("{name}-validate"),
+        arn: None,
+        status: "Stopped".to_owned(),
+        secondary_status: Some("MaxRuntimeExceeded".to_owned()),
+        phases: Vec::new(),
+        instances: vec![instances(None)],
+        training_seconds: None,
+        billed_seconds: None,
+        spot_saving: None,
+        cost: None,
+    };
+    vec![train, validate]
 }
 
 /// A run whose training failed.
@@ -245,6 +296,7 @@ pub(crate) fn empty() -> Report {
                 seconds,
             })
             .to_vec(),
+        jobs: Vec::new(),
         metrics: Vec::new(),
         curves: IndexMap::new(),
         confusion_matrix: None,
@@ -267,7 +319,7 @@ pub(crate) fn empty() -> Report {
             environment: strings(&[("python", "3.12.4"), ("requirements", "b3:9f8e7d6c5b4a")]),
             model: Some(ModelInfo {
                 file: "model.tar.gz".to_owned(),
-                sha256: "0123456789abcdef".repeat(4),
+                sha256: Some("0123456789abcdef".repeat(4)),
                 bytes: 1_834_221,
             }),
             mlaction: "0.1.0".to_owned(),
@@ -383,6 +435,25 @@ pub(crate) fn with_text(text: &str) -> Report {
         baseline.run = text.to_owned();
         baseline.commit = Some(text.to_owned());
     }
+    for job in &mut report.jobs {
+        for field in [&mut job.role, &mut job.name, &mut job.status] {
+            *field = text.to_owned();
+        }
+        job.arn = Some(text.to_owned());
+        job.secondary_status = Some(text.to_owned());
+        for phase in &mut job.phases {
+            phase.name = text.to_owned();
+        }
+        for instances in &mut job.instances {
+            instances.instance_type = text.to_owned();
+        }
+        job.cost = Some(JobCost {
+            amount: 1.5,
+            currency: Some(text.to_owned()),
+            price_source: text.to_owned(),
+            price_date: Some(text.to_owned()),
+        });
+    }
     let lineage = &mut report.lineage;
     lineage.commit = Some(text.to_owned());
     for field in [
@@ -400,7 +471,7 @@ pub(crate) fn with_text(text: &str) -> Report {
     lineage.environment = IndexMap::from([(text.to_owned(), text.to_owned())]);
     if let Some(model) = &mut lineage.model {
         model.file = text.to_owned();
-        model.sha256 = text.to_owned();
+        model.sha256 = Some(text.to_owned());
     }
     report.hyperparameters = IndexMap::from([(text.to_owned(), text.to_owned())]);
     report.log_tail = vec![text.to_owned(); 3];

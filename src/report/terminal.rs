@@ -11,6 +11,9 @@ use super::{MetricRow, Outcome, Report, Status};
 /// Rows of metrics; more scroll the verdict out of sight.
 const ROWS: usize = 60;
 
+/// Jobs that were paid for.
+const JOBS: usize = 10;
+
 /// Characters of a name or a rule, and of a sentence.
 const NAME: usize = 40;
 const TEXT: usize = 2_000;
@@ -124,6 +127,9 @@ impl Screen<'_> {
             duration(seconds)
         );
         self.paragraph(out, "", &facts, SOFT)?;
+        for job in report.jobs.iter().take(JOBS) {
+            self.paragraph(out, "", &job.sentence(), SOFT)?;
+        }
         if !report.metrics.is_empty() {
             writeln!(out)?;
             self.metrics(out)?;

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use super::measured::Measured;
 use crate::destination::place::Place;
 use crate::destination::process::copy_code;
@@ -16,6 +14,7 @@ use crate::metrics::pieces::{End, Piece, Splitter};
 use crate::metrics::{Metric, MetricSet, Source, file};
 use crate::plan::{Job, Plan};
 use crate::record::Record;
+use crate::report::jobs::JobInfo;
 use crate::report::{ModelInfo, text};
 use crate::talk::Step;
 
@@ -29,7 +28,7 @@ pub(super) struct Results {
     pub(super) model: Option<ModelInfo>,
     warnings: Vec<String>,
     model_at: Option<String>,
-    facts: IndexMap<String, String>,
+    jobs: Vec<JobInfo>,
 }
 
 /// Launches one job and follows it to its end.
@@ -66,6 +65,7 @@ pub(super) async fn follow(
     .await;
     splitter.finish(&mut piece);
     results.take_log(log);
+    results.jobs.extend(place.account());
     let outcome = outcome?;
     // What a stopped job saved is packed all the same, unless somebody asks again.
     let asked = match outcome {
@@ -146,14 +146,12 @@ impl Results {
             last_metrics,
             warnings,
             model_at,
-            facts,
         } = artifacts;
         self.model = self.model.take().or(model);
         self.model_at = self.model_at.take().or(model_at);
         self.warnings.extend(warnings);
-        self.facts.extend(facts);
         for (name, value) in last_metrics {
-            let source = Source::Log;
+            let source = Source::Destination;
             let metric = Metric { value, source };
             self.metrics.values.entry(name).or_insert(metric);
         }
@@ -186,9 +184,9 @@ impl Results {
             model,
             warnings,
             model_at: _,
-            facts,
+            jobs,
         } = self;
-        measured.environment.extend(facts);
+        measured.jobs = jobs;
         measured.metrics = metrics;
         measured.model = model;
         measured.warnings = warnings;

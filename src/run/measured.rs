@@ -12,6 +12,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::metrics::{MetricSet, gate};
 use crate::plan::Plan;
 use crate::record;
+use crate::report::jobs::JobInfo;
 use crate::report::{ModelInfo, Phase, Report, Status};
 
 /// Version of the document's form.
@@ -31,6 +32,8 @@ pub struct Measured {
     pub environment: IndexMap<String, String>,
     /// How long each phase took.
     pub phases: Vec<Phase>,
+    /// The jobs that ran elsewhere, for money.
+    pub jobs: Vec<JobInfo>,
     /// Things worth knowing that are not failures.
     pub warnings: Vec<String>,
     /// How the run failed, if it did.
@@ -57,6 +60,7 @@ impl Default for Measured {
             model: None,
             environment: IndexMap::new(),
             phases: Vec::new(),
+            jobs: Vec::new(),
             warnings: Vec::new(),
             failure: None,
         }
@@ -92,11 +96,13 @@ impl Measured {
             model,
             environment,
             phases,
+            jobs,
             warnings,
             failure,
         } = self;
         let mut report = made.report(Status::Passed, phases, model);
         report.lineage.environment = environment;
+        report.jobs = jobs;
         let none = IndexMap::new();
         // A run that failed has no result to judge; what it reported is shown all the same.
         let gates = if failure.is_some() {

@@ -6,6 +6,7 @@ pub(crate) mod hint;
 pub mod image;
 mod job;
 pub mod measured;
+mod prices;
 mod pull;
 mod reuse;
 mod surroundings;
@@ -53,6 +54,7 @@ pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported
     let folder = match reused(plan, context, talk).await? {
         Some(folder) => folder,
         None => {
+            let plan = &*prices::looked_up(plan, context, talk).await?;
             let record = Record::create(plan)?;
             let mut interrupts = interrupts(STOPPING)?;
             execute(plan, &Start::New, record, &mut interrupts, context, talk).await?

@@ -1,19 +1,17 @@
-//! One object to a file, whole or not at all.
+//! One object as a stream: read while it arrives, so that a large one needs neither memory nor disk.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
-use std::sync::Arc;
+use std::io::{self, Read};
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
+use bytes::{Buf as _, Bytes};
 use crc_fast::{CrcAlgorithm, Digest};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::objects::{code, pause};
 use super::{ATTEMPTS, Bucket, CHUNK, written};
-use crate::atomic;
 use crate::error::{Error, ExitCode, IoContext as _, Result, chain};
 
 /// A connection that brought so much before it broke was good: the count of attempts begins again.
@@ -22,28 +20,19 @@ const GOOD: u64 = 1024 * 1024;
 /// How often an object is fetched that arrives damaged each time.
 const DAMAGED: u32 = 3;
 
-/// An object that is on this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Downloaded {
-    /// Its size.
-    pub bytes: u64,
-    /// S3 had a checksum of the whole object, and what arrived has the same. It has none of
-    /// objects that were sent in parts with an older algorithm.
-    pub is_verified: bool,
-}
+/// Pieces that are ready while the reader is busy.
+const DEPTH: usize = 8;
 
 /// What the first answer says about the object.
 struct Promise {
     etag: String,
     size: u64,
     crc: Option<String>,
-    /// Another checksum, which the SDK compares when the body comes in one piece.
-    has_other: bool,
 }
 
 /// What has arrived.
 struct Arrived {
-    file: Arc<File>,
+    to: mpsc::Sender<io::Result<Bytes>>,
     bytes: u64,
     crc: Digest,
 }
@@ -51,26 +40,37 @@ struct Arrived {
 /// Why a body ended early.
 enum Broken {
     Connection(String),
-    Disk(Error),
+    /// The reader has what it wants.
+    Unwanted,
+}
+
+/// An object that arrives, for a thread that may wait.
+#[derive(Debug)]
+pub struct Incoming {
+    from: mpsc::Receiver<io::Result<Bytes>>,
+    current: Bytes,
 }
 
 impl Bucket {
-    /// Downloads an object to a file, which appears when it is complete. After a broken connection
-    /// the rest is fetched; what arrived damaged is fetched anew.
+    /// Hands an object of a size to `read`, on a thread of its own, while it arrives. After a broken
+    /// connection the rest is fetched. Once `read` has ended, nothing more is fetched; when it read
+    /// to the end, what arrived has the checksum of the whole object that S3 has. S3 has none of
+    /// objects that were sent in parts with an older algorithm. What arrives damaged is fetched
+    /// anew, for `read` to begin anew.
     ///
     /// # Errors
-    /// There is no such object, or it changes meanwhile; what arrives is damaged; the file cannot
-    /// be written; AWS refuses, or does not answer.
-    pub async fn download(
+    /// There is no such object, or it changes meanwhile; what arrives is damaged; AWS refuses, or
+    /// does not answer; what `read` says.
+    pub async fn stream<T: Send + 'static>(
         &self,
         key: &str,
-        to: &Path,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<Downloaded> {
+        size: u64,
+        read: impl Fn(Incoming) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
         let mut attempt = 1;
         loop {
-            match self.whole(key, to, progress).await? {
-                Ok(downloaded) => return Ok(downloaded),
+            match self.whole(key, size, read.clone()).await? {
+                Ok(read) => return Ok(read),
                 Err(error) if attempt == DAMAGED => return Err(error),
                 Err(_) => pause(&mut attempt).await,
             }
@@ -78,59 +78,80 @@ impl Bucket {
     }
 
     /// One download; the inner error is that of damage.
-    async fn whole(
+    async fn whole<T: Send + 'static>(
         &self,
         key: &str,
-        to: &Path,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<Result<Downloaded>> {
+        size: u64,
+        read: impl FnOnce(Incoming) -> Result<T> + Send + 'static,
+    ) -> Result<Result<T>> {
         let what = format!("download `{}`", self.uri(key));
-        let writing = || format!("cannot write `{}`", to.display());
-        let part = atomic::file_in(atomic::folder_of(to)).doing(writing)?;
-        let mut arrived = Arrived {
-            file: Arc::new(part.reopen().doing(writing)?),
+        let answer = self.get(&what, key, None).await?;
+        if Promise::of(&answer).size != size {
+            return Ok(Err(damaged(&what, "its size is another one")));
+        }
+        let (to, from) = mpsc::channel(DEPTH);
+        let incoming = Incoming {
+            from,
+            current: Bytes::new(),
+        };
+        let reading = spawn_blocking(move || read(incoming));
+        let arrived = Arrived {
+            to: to.clone(),
             bytes: 0,
             crc: Digest::new(CrcAlgorithm::Crc64Nvme),
         };
-        let answer = self.get(&what, key, None).await?;
+        let poured = self.pour(&what, key, answer, arrived).await;
+        if !matches!(poured, Ok(Ok(()))) {
+            // NOTE: a reader that is gone needs no word.
+            let _ = to.send(Err(io::Error::other("the download broke"))).await;
+        }
+        drop(to);
+        let read = reading.await.doing(|| format!("cannot {what}"))?;
+        match poured? {
+            Ok(()) => read.map(Ok),
+            Err(damage) => Ok(Err(damage)),
+        }
+    }
+
+    /// Hands on what arrives; the inner error is that of damage.
+    async fn pour(
+        &self,
+        what: &str,
+        key: &str,
+        answer: GetObjectOutput,
+        mut arrived: Arrived,
+    ) -> Result<Result<()>> {
         let promise = Promise::of(&answer);
         let mut body = answer.body;
-        let (mut attempt, mut is_whole) = (1, true);
+        let mut attempt = 1;
         loop {
             let before = arrived.bytes;
-            let cause = match arrived.take(body, to, progress).await {
+            let cause = match arrived.take(body).await {
                 Ok(()) if arrived.bytes == promise.size => break,
+                Err(Broken::Unwanted) => return Ok(Ok(())),
                 Err(Broken::Connection(cause)) if arrived.bytes >= promise.size => {
-                    return Ok(Err(damaged(&what, &cause)));
+                    return Ok(Err(damaged(what, &cause)));
                 }
                 Ok(()) => "the body ended early".to_owned(),
                 Err(Broken::Connection(cause)) => cause,
-                Err(Broken::Disk(error)) => return Err(error),
             };
-            is_whole = false;
             if arrived.bytes - before >= GOOD {
                 attempt = 1;
             }
             if attempt == ATTEMPTS {
-                return Err(self.broken(&what, &cause));
+                return Err(self.broken(what, &cause));
             }
             pause(&mut attempt).await;
             let rest = Some((arrived.bytes, promise.etag.as_str()));
-            body = self.get(&what, key, rest).await?.body;
+            body = self.get(what, key, rest).await?.body;
         }
         let crc = written(arrived.crc.finalize());
-        if promise
-            .crc
-            .as_ref()
-            .is_some_and(|promised| *promised != crc)
-        {
-            return Ok(Err(damaged(&what, "its checksum is another one")));
+        match promise.crc {
+            Some(promised) if promised != crc => {
+                Ok(Err(damaged(what, "its checksum is another one")))
+            }
+            _ => Ok(Ok(())),
         }
-        part.persist(to).doing(writing)?;
-        Ok(Ok(Downloaded {
-            bytes: promise.size,
-            is_verified: promise.crc.is_some() || is_whole && promise.has_other,
-        }))
     }
 
     /// The object, or what comes from a byte on, if it is the same object still.
@@ -170,12 +191,6 @@ impl Bucket {
 impl Promise {
     fn of(answer: &GetObjectOutput) -> Self {
         let is_whole = answer.checksum_type() != Some(&ChecksumType::Composite);
-        let others = [
-            answer.checksum_crc32(),
-            answer.checksum_crc32_c(),
-            answer.checksum_sha1(),
-            answer.checksum_sha256(),
-        ];
         let crc = answer.checksum_crc64_nvme().filter(|_| is_whole);
         Self {
             etag: answer.e_tag().unwrap_or_default().to_owned(),
@@ -184,20 +199,14 @@ impl Promise {
                 .and_then(|size| u64::try_from(size).ok())
                 .unwrap_or_default(),
             crc: crc.map(str::to_owned),
-            has_other: is_whole && others.iter().any(Option::is_some),
         }
     }
 }
 
 impl Arrived {
-    /// Writes a body down, as far as it comes.
-    async fn take(
-        &mut self,
-        mut body: ByteStream,
-        to: &Path,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), Broken> {
-        let mut held = Vec::with_capacity(2 * CHUNK);
+    /// Hands a body on, as far as it comes.
+    async fn take(&mut self, mut body: ByteStream) -> Result<(), Broken> {
+        let mut held = Vec::with_capacity(CHUNK);
         loop {
             let next = body.next().await;
             if let Some(Ok(bytes)) = &next {
@@ -206,8 +215,13 @@ impl Arrived {
                     continue;
                 }
             }
-            held = self.write(held, to).await.map_err(Broken::Disk)?;
-            progress(self.bytes);
+            self.crc.update(&held);
+            self.bytes += held.len() as u64;
+            if !held.is_empty() {
+                let piece = std::mem::replace(&mut held, Vec::with_capacity(CHUNK));
+                let sent = self.to.send(Ok(Bytes::from(piece))).await;
+                sent.map_err(|_| Broken::Unwanted)?;
+            }
             match next {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(Broken::Connection(chain(&error))),
@@ -215,19 +229,19 @@ impl Arrived {
             }
         }
     }
+}
 
-    /// Gives the buffer back, empty.
-    async fn write(&mut self, mut held: Vec<u8>, to: &Path) -> Result<Vec<u8>> {
-        let writing = || format!("cannot write `{}`", to.display());
-        self.crc.update(&held);
-        self.bytes += held.len() as u64;
-        let file = self.file.clone();
-        let write = move || {
-            let written = (&*file).write_all(&held);
-            held.clear();
-            written.map(|()| held)
-        };
-        spawn_blocking(write).await.doing(writing)?.doing(writing)
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.from.blocking_recv() {
+                Some(piece) => self.current = piece?,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
     }
 }
 

@@ -30,7 +30,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use crate::aws::damaged::Whole;
 use crate::error::Result;
 
-pub use download::Downloaded;
+pub use download::Incoming;
 pub use objects::{Object, Put};
 pub use sync::{Progress, Synced, folder};
 

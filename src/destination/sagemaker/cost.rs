@@ -7,6 +7,7 @@ use super::plan::SagemakerPlan;
 use super::settings::{Price, SagemakerSettings, ValidateOn};
 use crate::config::duration;
 use crate::config::raw::RawConfig;
+use crate::report::jobs::{Instances, JobCost};
 
 /// The highest cost of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,10 @@ pub struct Cost {
     pub price_source: Option<String>,
     /// As of when.
     pub price_date: Option<String>,
+    /// In which currency.
+    pub price_currency: Option<String>,
+    /// It is looked up before the first job is launched.
+    pub is_looked_up: bool,
     /// The most that the config allows.
     pub max_cost: Option<f64>,
 }
@@ -40,14 +45,37 @@ pub struct Part {
     pub price_per_hour: f64,
 }
 
-impl Cost {
-    /// Reckons with the whole of every limit. Spot instances cost less; how much, nobody knows
-    /// beforehand.
+/// How long jobs may hold instances, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds {
+    /// The training job.
+    pub train: u64,
+    /// Afterwards, for the next one.
+    pub keep_alive: u64,
+    /// The validation job on SageMaker; 0 without one.
+    pub validate: u64,
+}
+
+impl Seconds {
+    /// As the config says.
     #[must_use]
     pub fn new(settings: &SagemakerSettings, raw: &RawConfig) -> Self {
         let seconds = |text: &str| duration::parse(text).map_or(0, |time| time.as_secs().max(1));
         let validation = raw.validation.as_ref();
         let validation = validation.filter(|_| settings.validate_on == ValidateOn::Job);
+        Self {
+            train: seconds(&raw.training.max_runtime),
+            keep_alive: settings.keep_alive.as_deref().map_or(0, seconds),
+            validate: validation.map_or(0, |job| seconds(&job.max_runtime)),
+        }
+    }
+}
+
+impl Cost {
+    /// Reckons with the whole of every limit. Spot instances cost less; how much, nobody knows
+    /// beforehand.
+    #[must_use]
+    pub fn new(settings: &SagemakerSettings, seconds: Seconds) -> Self {
         let cluster = cluster(settings);
         let first: Vec<(&str, u32)> = cluster
             .first()
@@ -55,17 +83,9 @@ impl Cost {
             .into_iter()
             .collect();
         let jobs = [
-            ("train", seconds(&raw.training.max_runtime), &cluster),
-            (
-                "keep_alive",
-                settings.keep_alive.as_deref().map_or(0, seconds),
-                &cluster,
-            ),
-            (
-                "validate",
-                validation.map_or(0, |job| seconds(&job.max_runtime)),
-                &first,
-            ),
+            ("train", seconds.train, &cluster),
+            ("keep_alive", seconds.keep_alive, &cluster),
+            ("validate", seconds.validate, &first),
         ];
         let parts: Option<Vec<Part>> = jobs
             .into_iter()
@@ -89,6 +109,8 @@ impl Cost {
             parts: parts.unwrap_or_default(),
             price_source: settings.price_source.clone(),
             price_date: settings.price_date.clone(),
+            price_currency: settings.price_currency.clone(),
+            is_looked_up: settings.look_up_price,
             max_cost: settings.max_cost,
         }
     }
@@ -103,6 +125,22 @@ impl Cost {
                 format!("{:.2}", (cost * 100.0 - 1e-6).ceil() / 100.0)
             },
         )
+    }
+
+    /// What is wrong, and what to do, when a run may cost more than the config allows.
+    #[must_use]
+    pub fn excess(&self) -> Option<(String, String)> {
+        let (highest, most) = (self.highest?, self.max_cost?);
+        (highest > most).then(|| {
+            let amount = self.amount();
+            (
+                format!("the run may cost {amount}, more than `max_cost` = {most}"),
+                format!(
+                    "it is {}; shorten `max_runtime`, take fewer or smaller instances, or raise `max_cost`",
+                    self.reckoning()
+                ),
+            )
+        })
     }
 
     /// How it is reckoned, for people.
@@ -133,6 +171,17 @@ impl Part {
     }
 }
 
+/// Instances with their prices, as far as these are known.
+#[must_use]
+pub(super) fn priced(settings: &SagemakerSettings, all: Vec<(String, u32)>) -> Vec<Instances> {
+    let all = all.into_iter().map(|(instance_type, count)| Instances {
+        price_per_hour: price(settings, &instance_type),
+        instance_type,
+        count,
+    });
+    all.collect()
+}
+
 /// What instances cost that are billed for so long; unknown without a price for each of them.
 #[must_use]
 pub(super) fn amount<'i>(
@@ -147,22 +196,35 @@ pub(super) fn amount<'i>(
     Some(hourly * f64::from(seconds) / 3600.0)
 }
 
-/// The same for people, with the price's source and date.
+/// The same for the report, with the price's source and date.
 #[must_use]
 pub(super) fn of(
     plan: &SagemakerPlan,
-    instances: &[(String, u32)],
-    seconds: i32,
-) -> Option<String> {
-    let seconds = u32::try_from(seconds).ok()?;
-    let instances = instances.iter();
-    let instances = instances.map(|(kind, count)| (kind.as_str(), *count));
-    let amount = amount(plan, instances, seconds)?;
-    let source = plan.settings.price_source.as_deref();
-    let source = source.unwrap_or("price from mlaction.toml");
-    let date = plan.settings.price_date.as_ref();
-    let date = date.map(|date| format!(", {date}")).unwrap_or_default();
-    Some(format!("{amount:.4} ({source}{date})"))
+    instances: &[Instances],
+    seconds: Option<u64>,
+) -> Option<JobCost> {
+    let seconds = u32::try_from(seconds?).ok()?;
+    let SagemakerSettings {
+        price_source,
+        price_date,
+        price_currency,
+        ..
+    } = &plan.settings;
+    let pairs = instances.iter();
+    let pairs = pairs.map(|one| (one.instance_type.as_str(), one.count));
+    let amount = amount(plan, pairs, seconds).filter(|_| !instances.is_empty())?;
+    Some(JobCost {
+        amount,
+        currency: price_currency.clone(),
+        price_source: source(price_source.as_deref()).to_owned(),
+        price_date: price_date.clone(),
+    })
+}
+
+/// Where a price comes from.
+#[must_use]
+pub(super) fn source(given: Option<&str>) -> &str {
+    given.unwrap_or("price from mlaction.toml")
 }
 
 /// Types and numbers of the training job's instances; of several types to choose from, the dearest.

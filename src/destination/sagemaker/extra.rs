@@ -71,6 +71,9 @@ const NAMED: &[(&str, &str)] = &[
     ("VpcConfig", "subnets and security_groups"),
 ];
 
+/// How results are packed; they are read as archives.
+const COMPRESSION: &str = "OutputDataConfig.CompressionType";
+
 /// What is wrong with `extra`, each with advice.
 pub(super) fn mistakes(extra: &Map<String, Value>) -> Vec<(String, String)> {
     let mut mistakes = Vec::new();
@@ -89,6 +92,14 @@ pub(super) fn mistakes(extra: &Map<String, Value>) -> Vec<(String, String)> {
                 for (inner, _) in value.as_object().into_iter().flatten() {
                     let path = format!("{name}.{inner}");
                     mistakes.extend(key_of(&path).map(|key| named(&path, key)));
+                    if path == COMPRESSION && value[inner] != "GZIP" {
+                        let message =
+                            format!("`{path}` other than GZIP leaves no archive of the model");
+                        mistakes.push((
+                            message,
+                            "mlaction reads `model.tar.gz`: leave it out".to_owned(),
+                        ));
+                    }
                 }
                 // NOTE: parts of these are the request's own, so a text in their place would lose them.
                 let has_keys = NAMED
@@ -168,6 +179,7 @@ mod tests {
             "ProfilerConfig": {"DisableProfiler": true},
             "StoppingCondition": {"MaxPendingTimeInSeconds": 1800, "MaxRuntimeInSeconds": 1},
             "RoleArn": "x",
+            "OutputDataConfig": {"CompressionType": "NONE"},
             "DebugHookConf": {},
             "ResourceConfig": "many",
             "ExperimentConfig": {"RunName": {"$__toml_private_datetime": "2026-01-01"}},
@@ -177,6 +189,7 @@ mod tests {
             [
                 "`StoppingCondition.MaxRuntimeInSeconds` in `extra` has a key of its own: use training.max_runtime",
                 "`RoleArn` in `extra` has a key of its own: use role",
+                "`OutputDataConfig.CompressionType` other than GZIP leaves no archive of the model: mlaction reads `model.tar.gz`: leave it out",
                 "`DebugHookConf` is no field of a training job's request: did you mean `DebugHookConfig`?",
                 "`ResourceConfig` is a table: write its fields",
                 "`ExperimentConfig` has a date in it, which JSON does not know: write it as text, in quotes",

@@ -1,26 +1,28 @@
-//! A job's results, out of S3 and into the record of the run; what it took, and what it cost.
+//! A job's results, out of S3 and into the record of the run.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::BTreeSet;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
-use aws_sdk_sagemaker::types::{SecondaryStatus, TrainingInstanceType};
 use flate2::read::GzDecoder;
-use indexmap::IndexMap;
 
-use super::cost;
 use super::job::SagemakerDestination;
 use super::location::Location;
-use crate::aws::s3::Bucket;
-use crate::destination::unpack::{Links, Names, Unpacked};
+use crate::aws::s3::{Bucket, Listed};
+use crate::destination::unpack::{Links, Names, Unpacked, find, out_of_proportion, unreadable};
 use crate::destination::{Artifacts, results};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::metrics::Number;
+use crate::metrics::file::MAX_BYTES;
+use crate::report::ModelInfo;
 
 /// An archive may hold so many times its own size, and this much besides.
 const MOST_RATIO: u64 = 200;
 const MOST_FREE: u64 = 1024 * 1024 * 1024;
+
+/// The file that a job's metrics are in.
+const METRICS: &str = "metrics.json";
 
 impl SagemakerDestination {
     pub(super) async fn bring(&self, answer: &DescribeTrainingJobOutput) -> Result<Artifacts> {
@@ -37,89 +39,30 @@ impl SagemakerDestination {
         })?;
         let place = place.join(&format!("{name}/output/"));
         let bucket = Bucket::new(place.bucket(), &self.config);
-        let there = bucket.list(place.key()).await?;
-        let mut model_at = None;
-        for (file, part, links) in [
-            ("model.tar.gz", "model", Links::Refuse),
-            ("output.tar.gz", "output/data", Links::Keep),
-        ] {
-            let key = format!("{}{file}", place.key());
-            if !there.iter().any(|object| object.key == key) {
-                continue;
-            }
-            let archive = base.join(file);
-            bucket.download(&key, &archive, &mut |_| {}).await?;
-            unpack(archive, base.join(part), part, links).await?;
-            if part == "model" {
-                model_at = Some(bucket.uri(&key));
+        let mut model = None;
+        let mut output = None;
+        for object in bucket.list(place.key()).await? {
+            match object.key.strip_prefix(place.key()) {
+                Some("model.tar.gz") => model = Some(object),
+                Some("output.tar.gz") => output = Some(object),
+                _ => {}
             }
         }
-        let mut artifacts = results::artifacts(&base, &self.run).await?;
-        artifacts.model_at = model_at;
+        if let Some(object) = &output {
+            unpack(&bucket, object, &base, "output/data", Links::Keep).await?;
+        }
+        let mut artifacts = match (&model, self.plan.settings.keep_model) {
+            (Some(object), true) => {
+                unpack(&bucket, object, &base, "model", Links::Refuse).await?;
+                results::artifacts(&base, &self.run).await?
+            }
+            (Some(object), false) => left(&bucket, object, &base).await?,
+            (None, _) => results::artifacts(&base, &self.run).await?,
+        };
+        artifacts.model_at = model.map(|object| bucket.uri(&object.key));
         artifacts.last_metrics = last_metrics(answer);
-        artifacts.facts = self.facts(name, answer);
         Ok(artifacts)
     }
-
-    /// What the report says of the job.
-    fn facts(&self, name: &str, answer: &DescribeTrainingJobOutput) -> IndexMap<String, String> {
-        let role = &self.role;
-        let mut facts = IndexMap::from([(format!("{role} job"), name.to_owned())]);
-        let steps = answer.secondary_status_transitions().iter();
-        let steps = steps.filter_map(|step| {
-            let (begun, ended) = (step.start_time()?, step.end_time()?);
-            let seconds = ended.as_secs_f64() - begun.as_secs_f64();
-            let status = step.status().map_or("", SecondaryStatus::as_str);
-            (seconds >= 1.0).then(|| format!("{status} {seconds:.0} s"))
-        });
-        let steps: Vec<String> = steps.collect();
-        if !steps.is_empty() {
-            facts.insert(format!("{role} steps"), steps.join(", "));
-        }
-        let Some(seconds) = answer.billable_time_in_seconds() else {
-            return facts;
-        };
-        let instances = instances(answer);
-        let words = instances
-            .iter()
-            .map(|(kind, count)| format!("{count} × {kind}"));
-        let words: Vec<String> = words.collect();
-        let mut billed = format!("{seconds} s × {}", words.join(" + "));
-        let trained = answer.training_time_in_seconds().unwrap_or_default();
-        if trained > seconds {
-            let saved = (1.0 - f64::from(seconds) / f64::from(trained)) * 100.0;
-            billed += &format!(" (spot: {saved:.0}% saved)");
-        }
-        facts.insert(format!("{role} billed"), billed);
-        if let Some(cost) = cost::of(&self.plan, &instances, seconds) {
-            facts.insert(format!("{role} cost"), cost);
-        }
-        facts
-    }
-}
-
-/// The instances that the job really had: types and numbers.
-fn instances(answer: &DescribeTrainingJobOutput) -> Vec<(String, u32)> {
-    let Some(resources) = answer.resource_config() else {
-        return Vec::new();
-    };
-    let one = |kind: Option<&TrainingInstanceType>, count: Option<i32>| {
-        let count = u32::try_from(count.unwrap_or(1)).ok()?;
-        Some((kind?.as_str().to_owned(), count))
-    };
-    let groups = resources.instance_groups().iter();
-    let groups: Vec<_> = groups
-        .filter_map(|group| one(group.instance_type(), group.instance_count()))
-        .collect();
-    if !groups.is_empty() {
-        return groups;
-    }
-    let chosen = one(
-        resources.selected_instance_type(),
-        resources.selected_instance_count(),
-    );
-    let plain = || one(resources.instance_type(), resources.instance_count());
-    chosen.or_else(plain).into_iter().collect()
 }
 
 /// The last value of each metric as SageMaker read it from the log, in 32 bits.
@@ -133,32 +76,87 @@ fn last_metrics(answer: &DescribeTrainingJobOutput) -> Vec<(String, Number)> {
         .collect()
 }
 
-/// Unpacks an archive to a folder, and removes it.
-async fn unpack(archive: PathBuf, to: PathBuf, part: &'static str, links: Links) -> Result<()> {
-    let what = || format!("cannot unpack `{part}`");
-    let unpacking = tokio::task::spawn_blocking(move || {
-        let mut unpacked = Unpacked::new(&to, links, Names::Bare)?;
-        let reading = || format!("cannot read `{}`", archive.display());
-        let file = File::open(&archive).doing(reading)?;
-        let size = file.metadata().doing(reading)?.len();
-        let most = size.saturating_mul(MOST_RATIO).saturating_add(MOST_FREE);
-        let mut reader = Bounded {
-            inner: GzDecoder::new(io::BufReader::new(file)),
-            left: most,
-        };
-        unpacked.unpack(&mut reader)?;
-        // The checksum comes at the end, behind the archive.
-        io::copy(&mut reader, &mut io::sink()).map_err(|error| {
-            Error::new(ExitCode::JobFailed, "cannot read what the job left behind").because(error)
-        })?;
-        std::fs::remove_file(&archive).doing(reading)?;
-        unpacked.finish()
+/// Unpacks an archive into a folder while it arrives.
+async fn unpack(
+    bucket: &Bucket,
+    object: &Listed,
+    base: &Path,
+    part: &'static str,
+    links: Links,
+) -> Result<()> {
+    let (to, size) = (base.join(part), object.size);
+    let unpacking = bucket.stream(&object.key, size, move |archive| {
+        // What a damaged download left.
+        if let Err(error) = std::fs::remove_dir_all(&to)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error).doing(|| format!("cannot remove `{}`", to.display()));
+        }
+        unpacked(archive, size, &to, links)
     });
-    let left_out = unpacking.await.doing(what)??;
+    let left_out = unpacking.await?;
     let folder = part.split_once('/');
     let (part, below) = folder.unwrap_or((part, ""));
     let left_out = left_out.iter().map(|name| Path::new(below).join(name));
     results::say_left_out(part, &left_out.collect())
+}
+
+/// Unpacks an archive of a size into a folder, and names what was left out.
+fn unpacked(archive: impl Read, size: u64, to: &Path, links: Links) -> Result<BTreeSet<PathBuf>> {
+    let most = most(size);
+    let mut unpacked = Unpacked::new(to, links, Names::Bare)?.at_most(most);
+    let mut archive = BufReader::new(archive);
+    let mut reader = Bounded {
+        inner: GzDecoder::new(&mut archive),
+        left: most,
+    };
+    unpacked.unpack(&mut reader)?;
+    // The checksum comes at the end, behind the archive; and S3 has one of all.
+    io::copy(&mut reader, &mut io::sink())
+        .and_then(|_| io::copy(&mut archive, &mut io::sink()))
+        .map_err(unreadable)?;
+    unpacked.finish()
+}
+
+/// What is known of a model that stays in S3. It is read for its `metrics.json` only, as far as
+/// that, and only when the job has written none elsewhere.
+async fn left(bucket: &Bucket, object: &Listed, base: &Path) -> Result<Artifacts> {
+    let mut metrics = results::metrics(base)?;
+    if metrics.is_empty() {
+        let size = object.size;
+        let finding = bucket.stream(&object.key, size, move |archive| found(archive, size));
+        if let Some(content) = finding.await? {
+            let file = base.join("metrics.json");
+            let what = || format!("cannot write `{}`", file.display());
+            std::fs::write(&file, content).doing(what)?;
+            metrics.push(file);
+        }
+    }
+    Ok(Artifacts {
+        output: Some(base.join("output/data")),
+        model: Some(ModelInfo {
+            file: bucket.uri(&object.key),
+            sha256: None,
+            bytes: object.size,
+        }),
+        metrics,
+        ..Artifacts::default()
+    })
+}
+
+/// The `metrics.json` of an archive of a size.
+fn found(archive: impl Read, size: u64) -> Result<Option<Vec<u8>>> {
+    let reader = Bounded {
+        inner: GzDecoder::new(BufReader::new(archive)),
+        left: most(size),
+    };
+    // One byte more than is taken, so that it is seen to be too large.
+    find(reader, Names::Bare, METRICS, MAX_BYTES as u64 + 1)
+}
+
+/// Bytes that an archive may have without its compression.
+fn most(size: u64) -> u64 {
+    size.saturating_mul(MOST_RATIO).saturating_add(MOST_FREE)
 }
 
 /// A reader that refuses to go on for ever.
@@ -170,9 +168,10 @@ struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::other("the archive is out of all proportion: it would fill the disk")
-        })?;
+        self.left = self
+            .left
+            .checked_sub(read as u64)
+            .ok_or_else(out_of_proportion)?;
         Ok(read)
     }
 }
@@ -186,19 +185,10 @@ mod tests {
 
     use super::*;
 
-    async fn unpacked(bytes: &[u8]) -> Result<()> {
+    fn unpack(bytes: &[u8]) -> Result<BTreeSet<PathBuf>> {
         let place = tempfile::tempdir().unwrap();
-        let archive = place.path().join("a.tar.gz");
-        std::fs::write(&archive, bytes).unwrap();
-        let done = unpack(
-            archive.clone(),
-            place.path().join("to"),
-            "model",
-            Links::Refuse,
-        )
-        .await;
-        assert_eq!(archive.exists(), done.is_err());
-        done
+        let to = place.path().join("to");
+        unpacked(bytes, bytes.len() as u64, &to, Links::Refuse)
     }
 
     fn archive(length: u64) -> Vec<u8> {
@@ -211,10 +201,10 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap()
     }
 
-    #[tokio::test]
-    async fn an_archive_comes_whole_or_not_at_all() {
+    #[test]
+    fn an_archive_comes_whole_or_not_at_all() {
         let whole = archive(100_000);
-        unpacked(&whole).await.unwrap();
+        unpack(&whole).unwrap();
         let mut spoilt = whole.clone();
         *spoilt.last_mut().unwrap() ^= 1;
         for bytes in [
@@ -222,9 +212,30 @@ mod tests {
             &whole[..whole.len() / 2],
             &spoilt,
         ] {
-            let error = unpacked(bytes).await.unwrap_err();
+            let error = unpack(bytes).unwrap_err();
             assert_eq!(error.exit_code(), ExitCode::JobFailed, "{error}");
         }
+    }
+
+    #[test]
+    fn an_archive_is_read_until_its_metrics_are_found() {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (name, content) in [("sub/metrics.json", "no"), ("./metrics.json", "{}")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, name, content.as_bytes())
+                .unwrap();
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(MOST_FREE);
+        tar.append_data(&mut header, "zeros", io::repeat(0).take(MOST_FREE))
+            .unwrap();
+        let bytes = tar.into_inner().unwrap().finish().unwrap();
+        // What comes behind it would be a bomb.
+        let half = &bytes[..bytes.len() / 2];
+        assert_eq!(found(half, 0).unwrap().unwrap(), b"{}");
+        let none = archive(1_000);
+        assert_eq!(found(&*none, none.len() as u64).unwrap(), None);
     }
 
     #[test]

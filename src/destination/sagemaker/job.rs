@@ -20,13 +20,14 @@ use super::plan::SagemakerPlan;
 use super::request::Request;
 use super::settings::OnCancel;
 use super::unsigned::Unsigned;
-use super::{problem, state, stop};
+use super::{account, problem, state, stop};
 use crate::aws::Access;
 use crate::aws::errors::is_without_credentials;
 use crate::destination::job_log::JobLog;
 use crate::destination::{Artifacts, Destination, JobState, Patience, PollError, Stop};
 use crate::error::{Error, ExitCode, Result};
 use crate::registry::ImageRef;
+use crate::report::jobs::JobInfo;
 use crate::talk::Talk;
 
 /// An answer that takes longer is taken up the next time.
@@ -330,9 +331,9 @@ impl Destination for SagemakerDestination {
     }
 
     async fn fetch(&mut self) -> Result<Artifacts, Error> {
-        match (self.is_left, self.last.take()) {
+        match (self.is_left, &self.last) {
             (false, Some(answer)) => {
-                let brought = self.bring(&answer).await.map_err(|error| match self.ended {
+                let brought = self.bring(answer).await.map_err(|error| match self.ended {
                     Some(JobState::Succeeded) => still_there(error),
                     _ => error,
                 });
@@ -342,6 +343,13 @@ impl Destination for SagemakerDestination {
             }
             _ => Ok(Artifacts::default()),
         }
+    }
+
+    fn account(&self) -> Vec<JobInfo> {
+        let described = self.last.iter();
+        described
+            .map(|answer| account::of(&self.plan, &self.role, answer))
+            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::Mistake;
-use super::cost::Cost;
+use super::cost::{Cost, Seconds};
 use super::location::{Location, is_s3};
 use super::settings::{InputMode, SagemakerSettings, ValidateOn};
 use crate::config::duration;
@@ -58,6 +58,7 @@ pub fn check(asked: &Asked<'_>) -> Vec<Mistake> {
         limits.words(&job);
     }
     limits.definitions();
+    limits.model();
     limits.money();
     limits.mistakes
 }
@@ -216,6 +217,22 @@ impl<'a> Limits<'a> {
         }
     }
 
+    /// Who validates here needs the model here.
+    fn model(&mut self) {
+        let Asked {
+            settings,
+            raw,
+            name,
+            ..
+        } = self.asked;
+        let is_here = raw.validation.is_some() && settings.validate_on == ValidateOn::Here;
+        if !settings.keep_model && is_here {
+            let message = "validation here needs the model, which is not brought here";
+            let help = "write `validate_on = \"job\"` too, or leave `keep_model` out";
+            self.add(&["destinations", name, "keep_model"], message, help);
+        }
+    }
+
     fn money(&mut self) {
         let Asked {
             settings,
@@ -223,18 +240,8 @@ impl<'a> Limits<'a> {
             name,
             ..
         } = self.asked;
-        let cost = Cost::new(settings, raw);
-        if let (Some(highest), Some(most)) = (cost.highest, settings.max_cost)
-            && highest > most
-        {
-            let message = format!(
-                "the run may cost {}, more than `max_cost` = {most}",
-                cost.amount()
-            );
-            let help = format!(
-                "it is {}; shorten `max_runtime`, take fewer or smaller instances, or raise `max_cost`",
-                cost.reckoning()
-            );
+        let cost = Cost::new(settings, Seconds::new(settings, raw));
+        if let Some((message, help)) = cost.excess() {
             self.add(&["destinations", name, "max_cost"], message, help);
         }
     }

@@ -6,6 +6,7 @@
 //! job (launch · state · logs · fetch)          the live side
 //! ```
 
+mod account;
 pub mod cost;
 mod creating;
 mod extra;

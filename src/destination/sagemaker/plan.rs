@@ -1,12 +1,14 @@
 //! Where and how SageMaker's jobs run, decided.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::cost::Cost;
+use super::cost::{self, Cost, Seconds};
 use super::location::Location;
 use super::policies::Policies;
-use super::settings::{OnCancel, SagemakerSettings, ValidateOn};
+use super::settings::{OnCancel, Price, SagemakerSettings, ValidateOn};
 use super::{Asked, Mistake, check, hyperparameter_sizes};
+use crate::aws::prices::ListedPrice;
 use crate::config::duration;
 use crate::destination::docker::plan::DockerPlan;
 use crate::destination::docker::settings::DockerSettings;
@@ -80,11 +82,32 @@ impl SagemakerPlan {
             max_wait_seconds: optional(&settings.max_wait).map_err(wrong)?,
             keep_alive_seconds: optional(&settings.keep_alive).map_err(wrong)?,
             here: here.transpose()?,
-            cost: Cost::new(settings, raw),
+            cost: Cost::new(settings, Seconds::new(settings, raw)),
             policies: Policies::new(settings, raw, &root, &registry),
             settings: settings.clone(),
             root,
         })
+    }
+
+    /// The same with prices that were looked up, by instance type.
+    ///
+    /// # Errors
+    /// The run may cost more than the config allows.
+    pub fn priced(&self, prices: &IndexMap<String, ListedPrice>, seconds: Seconds) -> Result<Self> {
+        let mut plan = self.clone();
+        let settings = &mut plan.settings;
+        let by_type = prices.iter();
+        let by_type = by_type.map(|(kind, price)| (kind.clone(), price.amount));
+        settings.price_per_hour = Some(Price::ByType(by_type.collect()));
+        settings.price_source = Some("AWS Price List, on demand".to_owned());
+        // NOTE: all are of one list; the oldest date would be that of the oldest part.
+        settings.price_date = prices.values().map(|price| price.date.clone()).min();
+        settings.price_currency = prices.values().map(|price| price.currency.clone()).next();
+        plan.cost = Cost::new(settings, seconds);
+        match plan.cost.excess() {
+            None => Ok(plan),
+            Some((message, help)) => Err(Error::new(ExitCode::Config, message).hint(help)),
+        }
     }
 
     /// Where the baseline of a project is kept, if it is kept in S3.
@@ -169,23 +192,26 @@ impl SagemakerPlan {
 
     fn highest_cost(&self) -> String {
         let cost = &self.cost;
-        if cost.highest.is_none() {
-            return "unknown: there is no `price_per_hour`".to_owned();
-        }
-        let source = cost
-            .price_source
-            .as_deref()
-            .unwrap_or("price from mlaction.toml");
-        let date = cost.price_date.as_ref().map(|date| format!(", {date}"));
         let most = cost
             .max_cost
             .map(|most| format!("; at most {most} is allowed"));
+        let most = most.unwrap_or_default();
+        match cost.highest {
+            None if cost.is_looked_up => {
+                return format!("looked up in the AWS Price List when the run begins{most}");
+            }
+            None => return "unknown: there is no `price_per_hour`".to_owned(),
+            Some(_) => {}
+        }
+        let source = cost::source(cost.price_source.as_deref());
+        let date = cost.price_date.as_ref().map(|date| format!(", {date}"));
+        let currency = cost.price_currency.as_ref();
+        let currency = currency.map(|name| format!(" {name}")).unwrap_or_default();
         format!(
-            "{} = {} ({source}{}){}",
+            "{}{currency} = {} ({source}{}){most}",
             cost.amount(),
             cost.reckoning(),
             date.unwrap_or_default(),
-            most.unwrap_or_default()
         )
     }
 }

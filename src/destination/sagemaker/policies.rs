@@ -185,6 +185,11 @@ impl Names<'_> {
                 [self.logs()],
             ),
         ];
+        if settings.look_up_price {
+            // NOTE: no resource of it can be named.
+            // <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awspricelist.html>
+            all.push(Statement::new(&["pricing:GetProducts"], ["*".to_owned()]));
+        }
         if let Some(key) = &settings.s3_kms_key {
             let actions = ["kms:GenerateDataKey", "kms:Decrypt"];
             all.push(Statement::new(&actions, [self.key(key)]));

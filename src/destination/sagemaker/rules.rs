@@ -260,9 +260,20 @@ impl Rules<'_> {
             if !is_price(most) {
                 self.add("max_cost", format!("`{most}` is no amount"), help);
             }
-            if settings.price_per_hour.is_none() {
+            if settings.price_per_hour.is_none() && !settings.look_up_price {
                 let message = "`max_cost` cannot be kept without a price";
-                self.add("max_cost", message, "write `price_per_hour` too");
+                let help = "write `price_per_hour` too, or `look_up_price = true`";
+                self.add("max_cost", message, help);
+            }
+        }
+        if settings.look_up_price {
+            if settings.price_per_hour.is_some() {
+                let message = "`look_up_price` beside `price_per_hour`";
+                self.add("look_up_price", message, "keep one of the two");
+            }
+            if Partition::of(&settings.region).is_some_and(|partition| partition.name() != "aws") {
+                let message = "there is no price list to look up for this region";
+                self.add("look_up_price", message, "write `price_per_hour`");
             }
         }
         if let Some(date) = &settings.price_date

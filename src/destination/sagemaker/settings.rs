@@ -87,7 +87,12 @@ pub struct SagemakerSettings {
     pub price_source: Option<String>,
     /// As of when: `2026-01-31`.
     pub price_date: Option<String>,
-    /// Refuse a run that may cost more, in the currency of `price_per_hour`.
+    /// In which currency: `USD`; printed with each cost.
+    pub price_currency: Option<String>,
+    /// Ask the AWS Price List for these prices when a run begins, in place of `price_per_hour`.
+    #[serde(default)]
+    pub look_up_price: bool,
+    /// Refuse a run that may cost more, in the currency of the price.
     pub max_cost: Option<f64>,
     /// Tags of the jobs, besides those that say where they come from.
     #[serde(default)]
@@ -99,6 +104,10 @@ pub struct SagemakerSettings {
     /// Where validation runs.
     #[serde(default)]
     pub validate_on: ValidateOn,
+    /// Bring the model into the record of the run. If not, it stays in S3, and only its
+    /// `metrics.json` is read; validation cannot run here then.
+    #[serde(default = "yes")]
+    pub keep_model: bool,
     /// What becomes of a job when mlaction is told to stop.
     #[serde(default)]
     pub on_cancel: OnCancel,
@@ -190,6 +199,10 @@ pub enum Distribution {
 
 fn one() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn thirty() -> u32 {

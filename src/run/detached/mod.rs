@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::job;
 use super::measured::Measured;
 use super::surroundings::{Cloud, Surroundings};
-use super::{STOPPING, interrupts};
+use super::{STOPPING, interrupts, prices};
 use crate::aws::Access;
 use crate::context::Context;
 use crate::destination::place::DestinationPlan;
@@ -59,6 +59,7 @@ pub struct Launched {
 /// # Errors
 /// The destination keeps no jobs; whatever stops a run before its first job.
 pub async fn detach(plan: &Plan, context: &Context, talk: &Talk) -> Result<String> {
+    let plan = &*prices::looked_up(plan, context, talk).await?;
     let sagemaker = destination(plan)?;
     let mut record = Record::create(plan)?;
     let launched = launch(plan, sagemaker, &record, context, talk).await;

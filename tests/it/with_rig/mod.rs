@@ -14,5 +14,6 @@ mod sagemaker;
 mod sagemaker_baseline;
 mod sagemaker_jobs;
 mod sagemaker_nodes;
+mod sagemaker_results;
 mod sagemaker_toolkit;
 mod support;

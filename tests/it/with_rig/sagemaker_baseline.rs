@@ -13,7 +13,16 @@ fn trained(site: &Site, value: &str, reference: &str, code: i32) -> Value {
     commit(&site.project);
     let mut command = site.command(&["train", "--json"]);
     command.env("GITHUB_REPOSITORY", "org/repo");
+    let target = reference.strip_prefix("target of ");
     match reference.strip_prefix("refs/heads/") {
+        // As a workflow does that checks out the code of somebody's pull request.
+        None if target.is_some() => command.envs([
+            ("GITHUB_REF_TYPE", "branch"),
+            ("GITHUB_REF_NAME", "main"),
+            ("GITHUB_REF", "refs/heads/main"),
+            ("GITHUB_HEAD_REF", target.unwrap_or_default()),
+            ("GITHUB_SHA", "5a33cd1e8b0f4a5a8d1a1c2d3e4f5a6b7c8d9e0f"),
+        ]),
         Some(branch) => command.envs([("GITHUB_REF_TYPE", "branch"), ("GITHUB_REF_NAME", branch)]),
         None => command.envs([("GITHUB_REF", reference), ("GITHUB_HEAD_REF", "main")]),
     };
@@ -50,6 +59,8 @@ fn the_last_good_run_of_the_branch_is_what_others_are_held_against() {
     // Nobody's branch, and a pull request from a branch of that name, set nothing.
     trained(&site, "0.99\n", "refs/heads/other", 0);
     trained(&site, "0.98\n", "refs/pull/12/merge", 0);
+    trained(&site, "0.97\n", "target of main", 0);
+    trained(&site, "0.975\n", "target of ", 0);
     site.run(&["baseline", "show"], 3);
     let first = trained(&site, "0.9\n", "refs/heads/main", 0);
     assert_eq!(first["status"], "inconclusive");
@@ -72,10 +83,8 @@ fn the_last_good_run_of_the_branch_is_what_others_are_held_against() {
     let (out, _) = site.run(&["baseline", "show"], 0);
     let mut document: Value = serde_json::from_str(&out).unwrap();
     document["planned_at"] = "2100-01-01T00:00:00Z".into();
-    site.aws.put(
-        address.strip_prefix("s3://").unwrap(),
-        &document.to_string(),
-    );
+    site.aws
+        .put(address.strip_prefix("s3://").unwrap(), document.to_string());
     trained(&site, "0.96\n", "refs/heads/main", 0);
     assert_eq!(baseline(&site), "0.95");
     site.run(&["baseline", "set"], 0);

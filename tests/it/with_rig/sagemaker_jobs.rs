@@ -269,10 +269,10 @@ fn a_collection_that_was_killed_is_made_good_when_its_claim_is_over() {
         let until = jiff::Timestamp::now() + jiff::Span::new().hours(hours);
         json!({"by": "workflow run 70", "until": until.to_string()}).to_string()
     };
-    site.aws.put(&key, &claim(1));
+    site.aws.put(&key, claim(1));
     let (_, err) = site.run(&["collect"], 0);
     assert!(err.contains("is collected by workflow run 70"), "{err}");
-    site.aws.put(&key, &claim(-1));
+    site.aws.put(&key, claim(-1));
     let (out, _) = site.run(&["collect"], 0);
     assert!(out.contains("passed"), "{out}");
 }

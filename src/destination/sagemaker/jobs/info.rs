@@ -3,7 +3,7 @@
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::{
-    ResourceConfig, SecondaryStatus, Tag, TrainingInstanceType, TrainingJob, TrainingJobStatus,
+    ResourceConfig, SecondaryStatus, Tag, TrainingJob, TrainingJobStatus,
 };
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::super::names::TAG_PREFIX;
 use super::super::plan::SagemakerPlan;
-use super::super::{cost, state};
+use super::super::{account, cost, state};
 use crate::report::text;
 
 /// Longest reason of a failure, in characters (service model, `FailureReason`).
@@ -160,27 +160,17 @@ fn own(tags: &[Tag]) -> IndexMap<String, String> {
 
 /// The instances that the job has, or asks for.
 fn instances(resources: &ResourceConfig) -> Vec<Instances> {
-    let one = |kind: Option<&TrainingInstanceType>, count: Option<i32>| {
-        let count = u32::try_from(count.unwrap_or(1)).ok()?;
-        let instance_type = kind?.as_str().to_owned();
-        Some(Instances {
-            instance_type,
-            count,
-        })
-    };
-    let groups = resources.instance_groups().iter();
-    let groups: Vec<_> = groups
-        .filter_map(|group| one(group.instance_type(), group.instance_count()))
-        .collect();
-    if !groups.is_empty() {
-        return groups;
-    }
-    let chosen = one(
-        resources.selected_instance_type(),
-        resources.selected_instance_count(),
-    );
     let first = resources.instance_preferences().first();
-    let first = || first.and_then(|first| one(first.instance_type(), first.instance_count()));
-    let plain = || one(resources.instance_type(), resources.instance_count());
-    chosen.or_else(plain).or_else(first).into_iter().collect()
+    let first = first.and_then(|first| {
+        let count = u32::try_from(first.instance_count()?).ok()?;
+        Some((first.instance_type()?.as_str().to_owned(), count))
+    });
+    let had = account::instances(resources);
+    let asked = first.filter(|_| had.is_empty());
+    let all = had.into_iter().chain(asked);
+    all.map(|(instance_type, count)| Instances {
+        instance_type,
+        count,
+    })
+    .collect()
 }

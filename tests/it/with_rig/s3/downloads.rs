@@ -1,10 +1,10 @@
-//! Objects to files, over lines that break.
+//! Objects as streams, over lines that break.
 
-use std::fs;
+use std::io::Read as _;
 
 use aws_sdk_s3::types::ChecksumAlgorithm;
-use mlaction::aws::s3::Downloaded;
-use mlaction::error::ExitCode;
+use mlaction::aws::s3::Bucket;
+use mlaction::error::{ExitCode, Result};
 
 use super::{MIB, Stand, noise};
 
@@ -17,59 +17,64 @@ impl Stand {
     }
 }
 
+/// What a reader gets that reads on until there is no more.
+async fn all(bucket: &Bucket, key: &str, size: usize) -> Result<Vec<u8>> {
+    let read = |mut incoming: mlaction::aws::s3::Incoming| {
+        let mut content = Vec::new();
+        // NOTE: the download's own error is the one that counts.
+        let _ = incoming.read_to_end(&mut content);
+        Ok(content)
+    };
+    bucket.stream(key, size as u64, read).await
+}
+
 #[tokio::test]
 async fn an_object_arrives_whole_over_a_line_that_breaks() {
     let stand = Stand::start().await;
     let content = noise(5 * MIB + 7, 1);
     stand.put("model.tar.gz", &content).await;
-    let place = tempfile::tempdir().unwrap();
-    let to = place.path().join("model.tar.gz");
     // Each connection brings 1.5 MiB: four are needed.
     let bucket = stand.over(|_| (usize::MAX, 3 * MIB / 2)).await;
-    let mut last = 0;
-    let mut note = |bytes| {
-        assert!(bytes >= last);
-        last = bytes;
+    assert!(all(&bucket, "model.tar.gz", content.len()).await.unwrap() == content);
+    assert_eq!(stand.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_enough_ends_the_download() {
+    let stand = Stand::start().await;
+    let content = noise(16 * MIB, 5);
+    stand.put("model.tar.gz", &content).await;
+    // Who went on would need a second connection.
+    let bucket = stand.over(|_| (usize::MAX, 12 * MIB)).await;
+    let read = |mut incoming: mlaction::aws::s3::Incoming| {
+        let mut start = [0; 7];
+        incoming.read_exact(&mut start).unwrap();
+        Ok(start)
     };
-    let found = bucket
-        .download("model.tar.gz", &to, &mut note)
+    let start = bucket
+        .stream("model.tar.gz", 16 * MIB as u64, read)
         .await
         .unwrap();
-    let bytes = content.len() as u64;
-    let wanted = Downloaded {
-        bytes,
-        is_verified: true,
-    };
-    assert_eq!((found, last), (wanted, bytes));
-    assert!(fs::read(&to).unwrap() == content);
-    assert_eq!(stand.seen().len(), 4);
+    assert_eq!(start, content[..7]);
+    assert_eq!(stand.seen().len(), 1);
 }
 
 #[tokio::test]
 async fn a_line_that_brings_nothing_is_given_up() {
     let stand = Stand::start().await;
     stand.put("model.tar.gz", &noise(2 * MIB, 2)).await;
-    let place = tempfile::tempdir().unwrap();
-    let to = place.path().join("model.tar.gz");
-    fs::write(&to, "old").unwrap();
     let bucket = stand.over(|_| (usize::MAX, 100_000)).await;
-    let error = bucket.download("model.tar.gz", &to, &mut |_| {}).await;
-    let error = error.unwrap_err();
+    let error = all(&bucket, "model.tar.gz", 2 * MIB).await.unwrap_err();
     assert_eq!(error.exit_code(), ExitCode::Data);
     let words = error.render();
     assert!(words.contains("breaks again and again"), "{words}");
     assert_eq!(stand.seen().len(), 5);
-    // What was there is there still, and nothing else.
-    assert_eq!(fs::read(&to).unwrap(), b"old");
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }
 
 #[tokio::test]
 async fn an_object_that_changes_meanwhile_is_not_mixed() {
     let stand = Stand::start().await;
     stand.put("model.tar.gz", &noise(4 * MIB, 3)).await;
-    let place = tempfile::tempdir().unwrap();
-    let to = place.path().join("model.tar.gz");
     let changed = tokio::runtime::Handle::current();
     let sdk = stand.sdk.clone();
     let bucket = stand
@@ -82,24 +87,31 @@ async fn an_object_that_changes_meanwhile_is_not_mixed() {
             (usize::MAX, 2 * MIB)
         })
         .await;
-    let error = bucket.download("model.tar.gz", &to, &mut |_| {}).await;
-    let error = error.unwrap_err().to_string();
+    let error = all(&bucket, "model.tar.gz", 4 * MIB)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("it changed meanwhile"), "{error}");
-    assert!(!to.exists());
 }
 
 #[tokio::test]
 async fn what_is_not_there_and_what_is_empty() {
     let stand = Stand::start().await;
     stand.put("empty", b"").await;
-    let place = tempfile::tempdir().unwrap();
-    let to = place.path().join("file");
     let bucket = stand.bucket().await;
-    let error = bucket.download("none", &to, &mut |_| {}).await.unwrap_err();
+    let error = all(&bucket, "none", 1).await.unwrap_err();
     assert!(
         error.to_string().ends_with("there is no such object"),
         "{error}"
     );
-    let found = bucket.download("empty", &to, &mut |_| {}).await.unwrap();
-    assert_eq!((found.bytes, fs::read(&to).unwrap()), (0, vec![]));
+    assert!(all(&bucket, "empty", 0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_object_of_another_size_is_damaged() {
+    let stand = Stand::start().await;
+    stand.put("model.tar.gz", b"seven b").await;
+    let bucket = stand.bucket().await;
+    let error = all(&bucket, "model.tar.gz", 8).await.unwrap_err();
+    assert!(error.to_string().contains("not what S3 has"), "{error}");
 }

@@ -66,8 +66,8 @@ impl StandIn {
 
     /// Writes an object: `BUCKET/KEY`.
     #[track_caller]
-    pub(crate) fn put(&self, place: &str, content: &str) {
-        self.ask("PUT", &format!("/{place}"), content);
+    pub(crate) fn put(&self, place: &str, content: impl AsRef<[u8]>) {
+        self.send("PUT", &format!("/{place}"), content.as_ref());
     }
 
     /// Faults that have not come up.
@@ -146,6 +146,11 @@ impl StandIn {
 
     #[track_caller]
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        self.send(method, path, body.as_bytes())
+    }
+
+    #[track_caller]
+    fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
         let host = self.host();
         let mut stream = TcpStream::connect(host).unwrap();
         let length = body.len();
@@ -153,7 +158,7 @@ impl StandIn {
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
