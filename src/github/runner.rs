@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::error::{IoContext as _, Result};
+use crate::plan::TRAIN;
 use crate::record;
+use crate::report::jobs::JobInfo;
 use crate::report::{Report, markdown};
 
 /// A longer summary is not shown at all.
@@ -142,10 +144,20 @@ fn outputs(report: &Report, folder: &Path, passed: bool) -> Vec<(&'static str, S
             environment.get("image").cloned().unwrap_or_default(),
         ),
     ];
+    if let Some(job) = report.jobs.iter().find(|job| job.role == TRAIN) {
+        all.push(("job", job.name.clone()));
+        let costs: Option<Vec<f64>> = report.jobs.iter().map(cost).collect();
+        let known = costs.map(|costs| format!("{:.4}", costs.iter().sum::<f64>()));
+        all.push(("cost", known.unwrap_or_else(|| "unknown".to_owned())));
+    }
     if let Some(model) = &report.lineage.model {
         all.push(("model", file(&model.file)));
     }
     all
+}
+
+fn cost(job: &JobInfo) -> Option<f64> {
+    job.cost.as_ref().map(|cost| cost.amount)
 }
 
 #[cfg(test)]
@@ -228,6 +240,9 @@ mod tests {
         let outputs: BTreeMap<String, String> = read(&text).into_iter().collect();
         assert_eq!(outputs["run"], report.run);
         assert_eq!(outputs["report_path"], "/runs/r/report.html");
+        assert_eq!(outputs["job"], report.jobs[0].name);
+        // One of them has no price.
+        assert_eq!(outputs["cost"], "unknown");
         let metrics: Value = serde_json::from_str(&outputs["metrics"]).unwrap();
         assert_eq!(metrics.as_object().unwrap().len(), report.metrics.len());
         assert!(Runner::of(&BTreeMap::new()).is_none());

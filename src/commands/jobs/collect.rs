@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::{print, runtime, screen, to_json};
 use super::{MOST, Site, which};
 use crate::cli;
-use crate::destination::sagemaker::jobs::{JobInfo, Jobs, Wanted};
+use crate::destination::sagemaker::jobs::{Jobs, ListedJob, Wanted};
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
 use crate::record;
@@ -133,7 +133,7 @@ impl Round<'_> {
     }
 
     /// What goes wrong with one job keeps nobody from the others.
-    async fn one(&mut self, job: &JobInfo) -> Result<()> {
+    async fn one(&mut self, job: &ListedJob) -> Result<()> {
         let talk = self.collector.talk;
         talk.say(&format!("{}: {}", job.name, job.phase));
         match self.collector.collect(job, &mut self.interrupts).await {

@@ -13,7 +13,7 @@ use super::{MOST, Site};
 use crate::cli;
 use crate::context::Context;
 use crate::destination::sagemaker::jobs::orphans::{Reason, orphans};
-use crate::destination::sagemaker::jobs::{JobInfo, Wanted};
+use crate::destination::sagemaker::jobs::{ListedJob, Wanted};
 use crate::destination::sagemaker::names::Origin;
 use crate::error::Result;
 use crate::talk::{Talk, always};
@@ -22,7 +22,7 @@ use crate::talk::{Talk, always};
 #[derive(Debug, Serialize)]
 struct Orphan<'a> {
     #[serde(flatten)]
-    job: &'a JobInfo,
+    job: &'a ListedJob,
     because: &'a Reason,
     /// What it cost until now at most.
     cost_so_far: Option<f64>,
@@ -74,7 +74,7 @@ pub(in crate::commands) fn gc(root: &Path, arguments: cli::Gc, talk: &Talk) -> R
                 serde_json::json!({"schema_version": 1, "dry_run": dry_run, "orphans": all});
             print(&to_json(&document)?)?;
         } else if !found.is_empty() {
-            let jobs: Vec<JobInfo> = found.iter().map(|(job, _)| job.clone()).collect();
+            let jobs: Vec<ListedJob> = found.iter().map(|(job, _)| job.clone()).collect();
             print(&format!("{}\n", table(&jobs, &site.plan, now)))?;
         }
         for orphan in &all {

@@ -10,7 +10,7 @@ use super::super::{print, runtime, to_json};
 use super::{Site, state};
 use crate::cli;
 use crate::config::duration;
-use crate::destination::sagemaker::jobs::{JobInfo, Wanted};
+use crate::destination::sagemaker::jobs::{ListedJob, Wanted};
 use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::error::Result;
 use crate::report::text::plain;
@@ -20,7 +20,7 @@ use crate::report::text::plain;
 struct Document<'a> {
     schema_version: u32,
     destination: &'a str,
-    jobs: &'a [JobInfo],
+    jobs: &'a [ListedJob],
 }
 
 /// Lists the project's jobs.
@@ -59,7 +59,11 @@ pub(in crate::commands) fn list(root: &Path, arguments: cli::Jobs) -> Result<u8>
 }
 
 /// Jobs as a table. In a pipe it has neither colours nor a width.
-pub(in crate::commands) fn table(jobs: &[JobInfo], plan: &SagemakerPlan, now: Timestamp) -> Table {
+pub(in crate::commands) fn table(
+    jobs: &[ListedJob],
+    plan: &SagemakerPlan,
+    now: Timestamp,
+) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
@@ -84,7 +88,7 @@ pub(in crate::commands) fn table(jobs: &[JobInfo], plan: &SagemakerPlan, now: Ti
     table
 }
 
-fn painted(job: &JobInfo) -> Cell {
+fn painted(job: &ListedJob) -> Cell {
     let cell = Cell::new(state(job));
     match job.status.as_str() {
         "Completed" => cell.fg(Color::Green),
@@ -95,7 +99,7 @@ fn painted(job: &JobInfo) -> Cell {
 }
 
 /// What a job cost; of one that runs, what it cost until now at most.
-pub(in crate::commands) fn money(job: &JobInfo, plan: &SagemakerPlan, now: Timestamp) -> String {
+pub(in crate::commands) fn money(job: &ListedJob, plan: &SagemakerPlan, now: Timestamp) -> String {
     let so_far = || {
         let seconds = job.trained_seconds(now).filter(|_| job.is_running())?;
         Some(format!("{:.2} so far", job.costs(plan, seconds)?))
@@ -107,7 +111,7 @@ pub(in crate::commands) fn money(job: &JobInfo, plan: &SagemakerPlan, now: Times
 }
 
 /// Where a job comes from.
-fn from(job: &JobInfo) -> String {
+fn from(job: &ListedJob) -> String {
     let commit = job.tag("commit").map(|commit| {
         let dirty = if commit.ends_with("-dirty") {
             "-dirty"

@@ -18,7 +18,7 @@ use crate::config::raw::Destination;
 use crate::config::{self, Config};
 use crate::context::Context;
 use crate::destination::place::DestinationPlan;
-use crate::destination::sagemaker::jobs::{JobInfo, Jobs, Which};
+use crate::destination::sagemaker::jobs::{Jobs, ListedJob, Which};
 use crate::destination::sagemaker::plan::{GRACE_SECONDS, SagemakerPlan};
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::inputs;
@@ -134,6 +134,6 @@ pub(super) fn which(text: &str) -> Which {
 }
 
 /// What a job is doing, or how it ended, in one word.
-fn state(job: &JobInfo) -> String {
+fn state(job: &ListedJob) -> String {
     text::plain(&job.phase)
 }

@@ -9,7 +9,7 @@ use super::{Site, which};
 use crate::aws::Access;
 use crate::cli;
 use crate::destination::sagemaker::job::{SagemakerDestination, Settings, Way};
-use crate::destination::sagemaker::jobs::{JobInfo, Which};
+use crate::destination::sagemaker::jobs::{ListedJob, Which};
 use crate::destination::sagemaker::settings::OnCancel;
 use crate::destination::watch::{Outcome, watch as follow};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
@@ -38,7 +38,7 @@ pub(in crate::commands) fn watch(root: &Path, arguments: cli::Watch, talk: &Talk
 pub(super) async fn to_the_end(
     site: &Site,
     aws: &Access,
-    job: &JobInfo,
+    job: &ListedJob,
     talk: &Talk,
     tail: Option<usize>,
     shows: bool,
@@ -73,7 +73,7 @@ pub(super) async fn to_the_end(
 }
 
 /// How the job ended, as the command ends.
-fn conclude(job: &JobInfo, outcome: Outcome, talk: &Talk) -> Result<u8> {
+fn conclude(job: &ListedJob, outcome: Outcome, talk: &Talk) -> Result<u8> {
     let name = &job.name;
     let ended = |code, reason: &str| {
         let error = Error::new(code, format!("{name}: {}", job.phase)).because(reason.to_owned());

@@ -111,6 +111,8 @@ pub struct SagemakerDestination {
     unseen: Option<String>,
     pub(super) reader: Option<LogReader<File>>,
     pub(super) reading: Option<JoinHandle<Read>>,
+    /// When the log was read last.
+    pub(super) read_at: Option<Instant>,
     /// What SageMaker said last.
     pub(super) last: Option<DescribeTrainingJobOutput>,
     ended: Option<JobState>,
@@ -152,6 +154,7 @@ impl SagemakerDestination {
             unseen: None,
             reader: None,
             reading: None,
+            read_at: None,
             last: None,
             ended: None,
             warnings: Vec::new(),
@@ -164,7 +167,7 @@ impl SagemakerDestination {
     pub fn patience(&self) -> Patience {
         let poll = Duration::from_secs(self.plan.poll_seconds);
         Patience {
-            poll: (poll / 10, poll / 3),
+            poll: (self.log_pace(), poll / 3),
             max_runtime: LONGEST,
             stop_within: Duration::from_secs(super::plan::GRACE_SECONDS) + UPLOADING,
             lost_after: Duration::from_secs(self.plan.lost_after_seconds).max(poll * 3),

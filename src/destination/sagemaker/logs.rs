@@ -29,6 +29,9 @@ const QUIET: Duration = Duration::from_millis(300);
 /// Most lines that one answer gives (`GetLogEvents`).
 const MOST_LINES: usize = 10_000;
 
+/// A page with so many lines is not the last one, most likely.
+const MANY_LINES: usize = 1_000;
+
 /// Reads the log of one job.
 #[derive(Debug)]
 pub struct LogReader<W> {
@@ -51,6 +54,27 @@ pub struct LogReader<W> {
 struct Stream {
     name: String,
     token: Option<String>,
+}
+
+/// What a page says of those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    /// There are none for now.
+    Last,
+    /// There may be some: whoever looks again soon need not ask at once.
+    Short,
+    /// There are.
+    Full,
+}
+
+impl Page {
+    fn goes_on(self, has_ended: bool) -> bool {
+        match self {
+            Self::Last => false,
+            Self::Short => has_ended,
+            Self::Full => true,
+        }
+    }
 }
 
 impl<W: Write> LogReader<W> {
@@ -167,7 +191,7 @@ impl<W: Write> LogReader<W> {
             self.discover().await?;
         }
         for index in 0..self.streams.len() {
-            while !self.is_complete && self.page(index).await? {}
+            while !self.is_complete && self.page(index).await?.goes_on(has_ended) {}
         }
         Ok(())
     }
@@ -200,23 +224,31 @@ impl<W: Write> LogReader<W> {
         }
     }
 
-    /// Writes the next page of a stream down; false when it was the last one for now.
-    async fn page(&mut self, index: usize) -> Result<bool, String> {
+    /// Writes the next page of a stream down.
+    async fn page(&mut self, index: usize) -> Result<Page, String> {
         let stream = &self.streams[index];
         let call = self.sdk.get_log_events().log_group_name(GROUP);
         let call = call.log_stream_name(&stream.name).start_from_head(true);
         let answer = match call.set_next_token(stream.token.clone()).send().await {
             Ok(answer) => answer,
-            Err(cause) => return self.excuse("logs:GetLogEvents", &cause).map(|()| false),
+            Err(cause) => {
+                return self
+                    .excuse("logs:GetLogEvents", &cause)
+                    .map(|()| Page::Last);
+            }
         };
         let text = written(answer.events(), self.host(&stream.name));
         self.write(&text)?;
         self.is_fresh |= !text.is_empty();
         let next = answer.next_forward_token().map(str::to_owned);
         // Pages may be empty; the end gives its own token again.
-        let goes_on = next.is_some() && next != self.streams[index].token;
+        let is_last = next.is_none() || next == self.streams[index].token;
         self.streams[index].token = next;
-        Ok(goes_on)
+        Ok(match answer.events().len() {
+            _ if is_last => Page::Last,
+            1..MANY_LINES => Page::Short,
+            _ => Page::Full,
+        })
     }
 
     /// What cannot be read now is read later. A log that may not be read at all stops no job.

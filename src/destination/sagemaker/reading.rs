@@ -15,16 +15,31 @@ const LATE: Duration = Duration::from_secs(5);
 /// After a job's end, its log is tried to be read for so long, or for `lost_after`.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The log is read so many times at most while the state is asked for once.
+const LOOKS: u32 = 6;
+
 /// Before it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl SagemakerDestination {
-    /// Starts to read the log, unless there is nothing to read any more.
+    /// Starts to read the log, unless there is nothing to read any more; that of a job which runs,
+    /// not all the time.
     fn starts_to_read(&mut self, settled: Option<Instant>) -> bool {
+        let pace = self.log_pace();
+        let is_soon = self.read_at.is_some_and(|at| at.elapsed() < pace);
+        if settled.is_none() && is_soon {
+            return self.reading.is_some();
+        }
+        self.read_at = Some(Instant::now());
         if let Some(reader) = self.reader.take_if(|reader| reader.is_due()) {
             self.reading = Some(tokio::spawn(reader.read(settled)));
         }
         self.reading.is_some()
+    }
+
+    /// How long it takes at least until the log of a job that runs is read again.
+    pub(super) fn log_pace(&self) -> Duration {
+        Duration::from_secs(self.plan.poll_seconds) / LOOKS
     }
 
     /// Reads on while the job runs.

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::data::fingerprint::{Content, fingerprint};
 use crate::data::known::Known;
 use crate::destination::place::Request;
-use crate::destination::sagemaker::jobs::JobInfo;
+use crate::destination::sagemaker::jobs::ListedJob;
 use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
@@ -57,13 +57,13 @@ impl Collector<'_> {
     ///
     /// # Errors
     /// AWS refuses, or does not answer.
-    pub async fn waiting(&self, jobs: Vec<JobInfo>) -> Result<Vec<JobInfo>> {
+    pub async fn waiting(&self, jobs: Vec<ListedJob>) -> Result<Vec<ListedJob>> {
         let reported: HashSet<String> = store::reported(self.plan, self.config).await?;
-        let is_waiting = |job: &JobInfo| {
+        let is_waiting = |job: &ListedJob| {
             let is_training = job.tag("role") == Some(TRAIN);
             is_training && !job.is_running() && !reported.contains(&job.name)
         };
-        let mut jobs: Vec<JobInfo> = jobs.into_iter().filter(is_waiting).collect();
+        let mut jobs: Vec<ListedJob> = jobs.into_iter().filter(is_waiting).collect();
         jobs.reverse();
         Ok(jobs)
     }
@@ -72,7 +72,7 @@ impl Collector<'_> {
     ///
     /// # Errors
     /// What the run left is not there or cannot be used; whatever stops a run.
-    pub async fn collect(&self, job: &JobInfo, interrupts: &mut Interrupts) -> Result<Collected> {
+    pub async fn collect(&self, job: &ListedJob, interrupts: &mut Interrupts) -> Result<Collected> {
         let project = job.tag("project").unwrap_or_default();
         let content = job.tag("content").unwrap_or_default();
         let store = Store::new(self.plan, self.config, project, content);
@@ -103,7 +103,7 @@ impl Collector<'_> {
     async fn rest(
         &self,
         store: &Store,
-        job: &JobInfo,
+        job: &ListedJob,
         content: &str,
         interrupts: &mut Interrupts,
     ) -> Result<Reported> {
@@ -125,7 +125,7 @@ impl Collector<'_> {
     }
 
     /// The record to go on with: that of the run, if it was launched here.
-    fn record(&self, launched: &Launched, job: &JobInfo) -> Result<(Plan, Record)> {
+    fn record(&self, launched: &Launched, job: &ListedJob) -> Result<(Plan, Record)> {
         let states = record::states(self.root);
         let is_this =
             |phase: &Phase| matches!(phase, Phase::Detached { job: of } if *of == job.name);

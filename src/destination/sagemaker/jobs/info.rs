@@ -19,7 +19,7 @@ const REASON: usize = 1024;
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct JobInfo {
+pub struct ListedJob {
     /// Its name.
     pub name: String,
     /// Its ARN.
@@ -60,7 +60,7 @@ macro_rules! info {
     ($job:expr, $tags:expr, $plan:expr) => {{
         let status = $job.training_job_status().map(TrainingJobStatus::as_str);
         let phase = $job.secondary_status().map(SecondaryStatus::as_str);
-        JobInfo {
+        ListedJob {
             name: text::line($job.training_job_name().unwrap_or_default(), 63),
             arn: text::line($job.training_job_arn().unwrap_or_default(), 256),
             status: text::line(status.unwrap_or_default(), 80),
@@ -82,7 +82,7 @@ macro_rules! info {
     }};
 }
 
-impl JobInfo {
+impl ListedJob {
     /// Of what a search finds.
     pub(super) fn of_record(job: &TrainingJob, plan: &SagemakerPlan) -> Self {
         info!(job, job.tags(), plan)

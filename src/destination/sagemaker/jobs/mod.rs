@@ -16,7 +16,7 @@ use super::plan::SagemakerPlan;
 use super::{problem, stop};
 use crate::error::{Error, ExitCode, Result};
 
-pub use info::{Instances, JobInfo};
+pub use info::{Instances, ListedJob};
 pub use which::Which;
 
 /// Most jobs of one answer (service model, `Search`).
@@ -62,7 +62,7 @@ impl Jobs {
     ///
     /// # Errors
     /// AWS refuses, or does not answer.
-    pub async fn list(&self, wanted: &Wanted, most: usize) -> Result<Vec<JobInfo>> {
+    pub async fn list(&self, wanted: &Wanted, most: usize) -> Result<Vec<ListedJob>> {
         let mut found = Vec::new();
         let mut token = None;
         loop {
@@ -80,7 +80,7 @@ impl Jobs {
                 .map_err(|cause| self.failed("list the jobs", "sagemaker:Search", "*", &cause))?;
             let jobs = answer.results().iter();
             let jobs = jobs.filter_map(|record| record.training_job());
-            found.extend(jobs.map(|job: &TrainingJob| JobInfo::of_record(job, &self.plan)));
+            found.extend(jobs.map(|job: &TrainingJob| ListedJob::of_record(job, &self.plan)));
             token = answer.next_token().map(str::to_owned);
             if token.is_none() || found.len() >= most {
                 return Ok(found);
@@ -92,13 +92,13 @@ impl Jobs {
     ///
     /// # Errors
     /// There is none like that; AWS refuses, or does not answer.
-    pub async fn find(&self, which: &Which) -> Result<JobInfo> {
+    pub async fn find(&self, which: &Which) -> Result<ListedJob> {
         let found = match which {
             Which::Name(name) => return self.named(name).await,
             Which::Latest => self.list(&Wanted::default(), 1).await?.into_iter().next(),
             Which::Commit(commit) => {
                 let jobs = self.list(&Wanted::default(), MOST).await?;
-                let mut jobs: Vec<JobInfo> = jobs
+                let mut jobs: Vec<ListedJob> = jobs
                     .into_iter()
                     .filter(|job| job.tag("commit").is_some_and(|of| of.starts_with(commit)))
                     .collect();
@@ -117,7 +117,7 @@ impl Jobs {
     }
 
     /// The job of a name, as SageMaker itself has it, if it is one of this project.
-    async fn named(&self, name: &str) -> Result<JobInfo> {
+    async fn named(&self, name: &str) -> Result<ListedJob> {
         let call = self.sdk.describe_training_job().training_job_name(name);
         let answer = call.send().await.map_err(|cause| {
             if problem::is_absent(&cause) {
@@ -134,7 +134,7 @@ impl Jobs {
             let what = format!("read the tags of the job `{name}`");
             self.failed(&what, "sagemaker:ListTags", name, &cause)
         })?;
-        let job = JobInfo::of_answer(&answer, &tags, &self.plan);
+        let job = ListedJob::of_answer(&answer, &tags, &self.plan);
         match job.tag("project") {
             Some(project) if project == self.project => Ok(job),
             project => {

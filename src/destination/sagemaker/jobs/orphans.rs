@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::JobInfo;
+use super::ListedJob;
 
 /// Why nobody waits for a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +62,7 @@ impl Asked {
         }
     }
 
-    fn of(job: &JobInfo) -> Self {
+    fn of(job: &ListedJob) -> Self {
         Self::new(job.tag("run-url"), job.created_at.unwrap_or(Timestamp::MIN))
     }
 
@@ -89,7 +89,7 @@ impl Newer<'_> {
     /// Whether a job of the same pull request is of no use beside it. A job of the same content
     /// is: its result is taken for this commit, too.
     #[must_use]
-    pub fn supersedes(&self, job: &JobInfo) -> bool {
+    pub fn supersedes(&self, job: &ListedJob) -> bool {
         job.is_running()
             && job
                 .tag("commit")
@@ -101,8 +101,8 @@ impl Newer<'_> {
 
 /// Of jobs that run, those that nobody waits for.
 #[must_use]
-pub fn orphans(running: &[JobInfo], closed: &HashSet<String>) -> Vec<(JobInfo, Reason)> {
-    let request = |job: &JobInfo| {
+pub fn orphans(running: &[ListedJob], closed: &HashSet<String>) -> Vec<(ListedJob, Reason)> {
+    let request = |job: &ListedJob| {
         let (repository, number) = (job.tag("repository"), job.tag("pull-request")?);
         Some((repository.unwrap_or_default().to_owned(), number.to_owned()))
     };
@@ -138,9 +138,9 @@ pub fn orphans(running: &[JobInfo], closed: &HashSet<String>) -> Vec<(JobInfo, R
 mod tests {
     use super::*;
 
-    fn job(name: &str, tags: &[(&str, &str)], second: i64) -> JobInfo {
+    fn job(name: &str, tags: &[(&str, &str)], second: i64) -> ListedJob {
         let tags = tags.iter();
-        JobInfo {
+        ListedJob {
             name: name.to_owned(),
             arn: String::new(),
             status: "InProgress".to_owned(),
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    fn names(jobs: &[JobInfo], closed: &[&str]) -> Vec<String> {
+    fn names(jobs: &[ListedJob], closed: &[&str]) -> Vec<String> {
         let closed = closed.iter().map(|&number| number.to_owned()).collect();
         let found = orphans(jobs, &closed);
         let words = found.iter();
