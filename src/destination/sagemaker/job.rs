@@ -325,6 +325,10 @@ impl Destination for SagemakerDestination {
                     .map(drop),
             };
             self.unsigned.stopped(how, &told);
+            if self.unsigned.is_given_up() {
+                // The next look at the job says what becomes of it.
+                return Ok(());
+            }
             told?;
             self.is_stopping = true;
         }

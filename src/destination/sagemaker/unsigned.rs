@@ -63,12 +63,16 @@ impl Unsigned {
         self.is_given_up
     }
 
-    /// The job was told to stop, or could not be.
+    /// The job was told to stop, or could not be. Whoever asks twice waits for nothing.
     pub(super) fn stopped(&mut self, how: Stop, told: &Result<()>) {
         let Err(error) = told else { return };
-        if error.exit_code() == ExitCode::Credentials {
-            self.credentials.forget();
-            self.is_given_up |= how == Stop::Now && self.now.is_some();
+        if error.exit_code() != ExitCode::Credentials {
+            return;
+        }
+        self.credentials.forget();
+        if how == Stop::Now {
+            self.now.get_or_insert_with(|| (Instant::now(), error.clone()));
+            self.is_given_up = true;
         }
     }
 

@@ -325,7 +325,7 @@ fn a_second_one_ends_the_command_at_once_and_the_job_stops_by_itself() {
     let ended = run.interrupt(Signal::TERM);
     assert_eq!(ended.code, Some(130), "{}", ended.said);
     assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
-    assert_eq!(site.aws.jobs()[0]["status"], "Stopping");
+    assert_ne!(site.aws.jobs()[0]["status"], "InProgress");
 }
 
 #[test]
