@@ -71,7 +71,8 @@ impl Unsigned {
         }
         self.credentials.forget();
         if how == Stop::Now {
-            self.now.get_or_insert_with(|| (Instant::now(), error.clone()));
+            self.now
+                .get_or_insert_with(|| (Instant::now(), error.clone()));
             self.is_given_up = true;
         }
     }
