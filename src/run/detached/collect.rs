@@ -1,7 +1,7 @@
 //! The rest of a detached run, when its job has ended: results, validation, gates, report.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use aws_config::SdkConfig;
 
@@ -12,7 +12,7 @@ use crate::aws::settings::AwsPlan;
 use crate::context::Context;
 use crate::data::fingerprint::{Content, fingerprint};
 use crate::data::known::Known;
-use crate::destination::place::Request;
+use crate::destination::place::{DestinationPlan, Request};
 use crate::destination::sagemaker::jobs::ListedJob;
 use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::destination::watch::Interrupts;
@@ -113,10 +113,11 @@ impl Collector<'_> {
             return Err(Error::new(ExitCode::Data, message));
         }
         launched.job = (job.name.clone(), job.hosts());
-        let (mut plan, record) = self.record(&launched, job)?;
+        let (mut plan, is_here) = self.run(&launched, job)?;
         plan.aws = Some(self.aws.clone());
         baseline::read(&mut plan, self.config).await?;
         self.has_data(&plan)?;
+        let record = self.record(&plan, is_here)?;
         let start = Start::Launched(&launched);
         let folder = execute(&plan, &start, record, interrupts, self.context, self.talk).await?;
         let reported = report(&plan, folder)?;
@@ -124,16 +125,14 @@ impl Collector<'_> {
         Ok(reported)
     }
 
-    /// The record to go on with: that of the run, if it was launched here.
-    fn record(&self, launched: &Launched, job: &ListedJob) -> Result<(Plan, Record)> {
+    /// The run to go on with: that of this machine, if it was launched here; and whether it was.
+    fn run(&self, launched: &Launched, job: &ListedJob) -> Result<(Plan, bool)> {
         let states = record::states(self.root);
         let is_this =
             |phase: &Phase| matches!(phase, Phase::Detached { job: of } if *of == job.name);
         if let Some(state) = states.iter().find(|state| is_this(&state.phase)) {
-            let mut record = Record::open(record::runs_dir(self.root).join(&state.run))?;
-            record.enter(Phase::Running)?;
-            let plan = record::load_plan(record.folder())?;
-            return Ok((plan, record));
+            let folder = record::runs_dir(self.root).join(&state.run);
+            return Ok((record::load_plan(&folder)?, true));
         }
         let Plan {
             project,
@@ -143,8 +142,59 @@ impl Collector<'_> {
         let (attempt, run) = identity::free_name(self.root, project, content_hash, 0);
         let mut plan = moved(&launched.plan, self.root, &run)?;
         plan.attempt = attempt;
-        let record = Record::create(&plan)?;
-        Ok((plan, record))
+        self.trust(&mut plan)?;
+        Ok((plan, false))
+    }
+
+    fn record(&self, plan: &Plan, is_here: bool) -> Result<Record> {
+        if !is_here {
+            return Record::create(plan);
+        }
+        let mut record = Record::open(record::runs_dir(self.root).join(&plan.run))?;
+        record.enter(Phase::Running)?;
+        Ok(record)
+    }
+
+    /// Whoever may write to the bucket may have written the plan: it runs here with the limits of
+    /// here, and reads nothing but the project.
+    fn trust(&self, plan: &mut Plan) -> Result<()> {
+        let refused = |cause: String| {
+            let message = format!("the plan of run {} cannot be used here", plan.run);
+            Err(Error::new(ExitCode::Data, message).because(cause))
+        };
+        let jobs = [Some(&plan.training), plan.validation.as_ref()];
+        let inputs = jobs
+            .into_iter()
+            .flatten()
+            .flat_map(|job| job.request.inputs());
+        for (channel, path) in inputs {
+            let leads_out = path.components().any(|part| part == Component::ParentDir);
+            if !path.starts_with(self.root) || leads_out {
+                let path = path.display();
+                return refused(format!("`{channel}` lies outside of the project: `{path}`"));
+            }
+        }
+        let own = self.plan.baseline(&plan.project);
+        if let Some(place) = plan
+            .baseline
+            .location
+            .as_ref()
+            .filter(|place| **place != own)
+        {
+            return refused(format!("its baseline lies elsewhere: {place}"));
+        }
+        match &mut plan.destination {
+            DestinationPlan::Sagemaker(destination) if destination.root == self.plan.root => {
+                if destination.here.is_some() {
+                    destination.here.clone_from(&self.plan.here);
+                }
+                Ok(())
+            }
+            other => {
+                let name = other.name().to_owned();
+                refused(format!("its destination `{name}` is another one"))
+            }
+        }
     }
 
     /// What is validated on here must be what the run was planned with.

@@ -278,6 +278,32 @@ fn a_collection_that_was_killed_is_made_good_when_its_claim_is_over() {
 }
 
 #[test]
+fn a_plan_that_somebody_else_wrote_reads_nothing_but_the_project() {
+    let site = Site::new(TRAIN);
+    let name = detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    let folder = name.rsplitn(3, '-').nth(2).unwrap();
+    let key = format!("{BUCKET}/ml/runs/{folder}/plan.json");
+    let plan = std::fs::read_to_string(
+        site.project
+            .path()
+            .join(format!(".mlaction/runs/{folder}-1/plan.json")),
+    );
+    let plan: Value = serde_json::from_str(&plan.unwrap()).unwrap();
+    let image =
+        json!({"repository": "127.0.0.1:1/x", "digest": format!("sha256:{}", "0".repeat(64))});
+    site.forget();
+    for place in ["/etc", "/etc/../root"] {
+        let mut plan = plan.clone();
+        plan["validation"]["request"]["inputs"]["held_out"] = place.into();
+        let document = json!({"schema_version": 1, "plan": plan, "image": image, "tag": "in-0"});
+        site.aws.put(&key, document.to_string());
+        let (_, err) = site.run(&["collect"], 12);
+        assert!(err.contains("lies outside of the project"), "{err}");
+    }
+}
+
+#[test]
 fn what_cannot_be_collected_here_is_collected_elsewhere() {
     let site = Site::new(TRAIN);
     detached(&site);
