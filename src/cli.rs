@@ -262,8 +262,8 @@ pub struct Jobs {
     #[arg(long, value_name = "NUMBER")]
     pub pull_request: Option<u64>,
     /// At most so many, the newest ones.
-    #[arg(long, default_value_t = 30, value_name = "N")]
-    pub limit: usize,
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub limit: u16,
     /// One JSON document.
     #[arg(long)]
     pub json: bool,
@@ -387,9 +387,9 @@ pub struct Baseline {
     /// What to do.
     #[command(subcommand)]
     pub action: BaselineAction,
-    /// Whose baseline it is, where destinations keep one.
-    #[command(flatten)]
-    pub place: Place,
+    /// The destination whose baseline it is, where it keeps one. Default: the config's.
+    #[arg(long, env = "MLACTION_DESTINATION", value_name = "NAME", global = true)]
+    pub destination: Option<String>,
 }
 
 /// What to do with the baseline.

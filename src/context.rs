@@ -30,6 +30,8 @@ pub struct Git {
     pub commit: String,
     /// Whether tracked files differ from it.
     pub dirty: bool,
+    /// The branch, unless the commit is checked out by itself.
+    pub branch: Option<String>,
 }
 
 impl Context {
@@ -158,8 +160,12 @@ fn parse_status(status: &str) -> Option<Git> {
         .lines()
         .find_map(|line| line.strip_prefix("# branch.oid "))?;
     let is_hash = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let head = status
+        .lines()
+        .find_map(|line| line.strip_prefix("# branch.head "));
     is_hash.then(|| Git {
         commit: commit.to_owned(),
+        branch: head.filter(|head| *head != "(detached)").map(str::to_owned),
         dirty: status.lines().any(|line| !line.starts_with('#')),
     })
 }
@@ -188,9 +194,12 @@ mod tests {
             parse_status(&clean),
             Some(Git {
                 commit: oid.to_owned(),
-                dirty: false
+                dirty: false,
+                branch: Some("main".to_owned()),
             })
         );
+        let detached = clean.replace("main", "(detached)");
+        assert_eq!(parse_status(&detached).unwrap().branch, None);
         let dirty = format!("{clean}1 .M N... 100644 100644 100644 a b model/train.py\n");
         assert!(parse_status(&dirty).unwrap().dirty);
         assert_eq!(

@@ -51,6 +51,16 @@ impl Talk {
         }
     }
 
+    /// A voice for work that is not watched: it says something only to those who asked for more.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        let volume = match self.volume {
+            Volume::Verbose => Volume::Verbose,
+            Volume::Normal | Volume::Quiet => Volume::Quiet,
+        };
+        Self { volume, ..self }
+    }
+
     /// Says something worth knowing.
     pub fn say(&self, text: &str) {
         if self.volume >= Volume::Normal {
@@ -123,6 +133,12 @@ pub fn failed(title: &str, text: &str, whole: &str) {
         // NOTE: as below.
         let _ = writeln!(std::io::stderr(), "{}", log::error(title, text));
     }
+}
+
+/// Whether a runner of GitHub Actions reads what is said.
+#[must_use]
+pub fn reads_commands() -> bool {
+    ON_RUNNER.load(Ordering::Relaxed)
 }
 
 /// A text as it can be shown: where a runner of GitHub Actions reads it, as nothing but text.

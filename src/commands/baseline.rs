@@ -17,10 +17,13 @@ use crate::run::baseline::Kept;
 use crate::talk::Talk;
 
 pub(super) fn run(root: &Path, arguments: cli::Baseline, talk: &Talk) -> Result<u8> {
-    let cli::Baseline { action, place } = arguments;
+    let cli::Baseline {
+        action,
+        destination,
+    } = arguments;
     let config = config::load(root, super::color())?;
     let path = root.join(&config.raw.baseline.path);
-    let kept = kept(root, &config.raw, place.destination)?;
+    let kept = kept(root, &config.raw, destination)?;
     match action {
         BaselineAction::Show if kept.is_some() => {
             let found = with_kept(kept, async |kept| kept.read().await)?;

@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal as _, Write};
 
 use crate::metrics::pieces::{End, Piece, Splitter};
 use crate::report::text;
+use crate::talk;
 
-/// Standard output for a log: a terminal gets lines without what a program could do to
-/// it, anything else every byte.
+/// Standard output for a log: a terminal gets lines without what a program could do to it, a runner
+/// of GitHub Actions lines that are no commands, anything else every byte.
 #[derive(Debug)]
 pub(super) struct LogScreen {
     splitter: Splitter,
@@ -17,7 +18,7 @@ impl LogScreen {
     pub(super) fn new() -> Self {
         Self {
             splitter: Splitter::new(),
-            is_terminal: io::stdout().is_terminal(),
+            is_terminal: io::stdout().is_terminal() || talk::reads_commands(),
         }
     }
 
@@ -43,6 +44,6 @@ impl Write for LogScreen {
 fn line(piece: Piece<'_>) {
     if piece.end == End::Line {
         // NOTE: whoever read has gone away.
-        let _ = writeln!(io::stdout(), "{}", text::plain(piece.text));
+        let _ = writeln!(io::stdout(), "{}", talk::shown(&text::plain(piece.text)));
     }
 }

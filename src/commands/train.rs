@@ -119,6 +119,10 @@ fn left(plan: &Plan, context: &Context, json: bool, talk: &Talk) -> Result<u8> {
     talk.say(
         "`mlaction collect` reports it when it has ended, `mlaction watch` shows how it goes on",
     );
+    if let Some(runner) = Runner::of(&context.env) {
+        runner.output("run", &plan.run)?;
+        runner.output("job", &job)?;
+    }
     print(&match json {
         true => to_json(&serde_json::json!({"schema_version": 1, "run": plan.run, "job": job}))?,
         false => format!("{job}\n"),

@@ -116,15 +116,16 @@ pub async fn read(plan: &mut Plan, config: &SdkConfig) -> Result<()> {
 /// # Errors
 /// AWS refuses, or does not answer.
 pub async fn set(plan: &Plan, report: &Report, config: &SdkConfig, talk: &Talk) -> Result<()> {
-    let Some(place) = plan
-        .baseline
-        .location
-        .as_ref()
-        .filter(|_| plan.baseline.sets)
-    else {
+    let Some(place) = &plan.baseline.location else {
         return Ok(());
     };
     if !matches!(report.status, Status::Passed | Status::Inconclusive) {
+        return Ok(());
+    }
+    if !plan.baseline.sets {
+        talk.say(&format!(
+            "baseline: {place} stays as it is: a clean commit of its branch sets it"
+        ));
         return Ok(());
     }
     let is_written = Kept::new(place, config)

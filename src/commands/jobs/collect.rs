@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::{print, runtime, screen, to_json};
 use super::{MOST, Site, which};
 use crate::cli;
-use crate::destination::sagemaker::jobs::{Jobs, ListedJob, Wanted};
+use crate::destination::sagemaker::jobs::{Jobs, ListedJob, Wanted, Which};
+use crate::destination::sagemaker::names::DETACHED;
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
 use crate::record;
@@ -41,6 +42,7 @@ pub(in crate::commands) fn collect(
                 aws: &site.aws,
                 config: &aws.config,
                 root,
+                project: &site.config.raw.project.name,
                 context: &site.context,
                 talk,
                 by: by(&site),
@@ -110,15 +112,25 @@ struct Round<'a> {
 impl Round<'_> {
     /// Collects what has ended, and gives how many jobs run still.
     async fn go(&mut self) -> Result<usize> {
+        let detached = Wanted {
+            detached: true,
+            ..Wanted::default()
+        };
         let all = match &self.only {
-            Some(job) => vec![self.jobs.find(&which(job)).await?],
-            None => {
-                let wanted = Wanted {
-                    detached: true,
-                    ..Wanted::default()
+            Some(job) => {
+                let job = match which(job) {
+                    Which::Latest => self.jobs.list(&detached, 1).await?.into_iter().next(),
+                    which => Some(self.jobs.find(&which).await?),
                 };
-                self.jobs.list(&wanted, MOST).await?
+                let Some(job) = job else { return Ok(0) };
+                if job.tag(DETACHED).is_none() {
+                    let message = format!("`{}` was not launched with `--detach`", job.name);
+                    return Err(Error::new(ExitCode::Usage, message)
+                        .hint("`mlaction train` at its commit takes its result"));
+                }
+                vec![job]
             }
+            None => self.jobs.list(&detached, MOST).await?,
         };
         let running = all.iter().filter(|job| job.is_running()).count();
         for job in self.collector.waiting(all).await? {

@@ -40,7 +40,7 @@ pub(in crate::commands) fn list(root: &Path, arguments: cli::Jobs) -> Result<u8>
             pull_request: pull_request.map(|number| number.to_string()),
             ..Wanted::default()
         };
-        site.jobs(&aws).list(&wanted, limit).await
+        site.jobs(&aws).list(&wanted, usize::from(limit)).await
     })?;
     if json {
         return print(&to_json(&Document {

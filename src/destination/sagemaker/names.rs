@@ -64,6 +64,16 @@ fn hyphened(text: &str) -> String {
     text.trim_matches('-').to_owned()
 }
 
+/// Whether a job may be called so (service model, `TrainingJobName`).
+#[must_use]
+pub fn is_job_name(text: &str) -> bool {
+    let is_plain = |char: char| char.is_ascii_alphanumeric();
+    text.len() <= MOST_NAME
+        && text.starts_with(is_plain)
+        && text.ends_with(is_plain)
+        && text.chars().all(|char| is_plain(char) || char == '-')
+}
+
 /// A text with only what a tag's key may have.
 #[must_use]
 pub fn tag_key(text: &str) -> String {
@@ -156,7 +166,9 @@ impl Origin {
             }),
             branch: set("GITHUB_HEAD_REF").or_else(|| {
                 let is_branch = set("GITHUB_REF_TYPE").is_some_and(|kind| kind == "branch");
-                set("GITHUB_REF_NAME").filter(|_| is_branch)
+                let git = context.git.as_ref().and_then(|git| git.branch.clone());
+                // NOTE: a runner checks out a commit, for whatever reference it names.
+                set("GITHUB_REF_NAME").filter(|_| is_branch).or(git)
             }),
             repository: repository.or_else(|| context::Origin::read(root).source),
             pull_request,

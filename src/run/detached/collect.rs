@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Component, Path};
 
 use aws_config::SdkConfig;
+use serde_json::Value;
 
 use super::Launched;
 use super::moved::moved;
@@ -20,9 +21,13 @@ use crate::error::{Error, ExitCode, Result};
 use crate::plan::inputs::data_error;
 use crate::plan::{Plan, TRAIN, identity};
 use crate::record::{self, Phase, Record};
+use crate::report::{Report, Status};
 use crate::run::baseline;
 use crate::run::{Reported, Start, execute, report};
 use crate::talk::Talk;
+
+/// What a job says that was out of sight for too long (`destination::watch`).
+const LOST: &str = "lost sight of the job";
 
 /// Where detached runs are collected.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub struct Collector<'a> {
     pub config: &'a SdkConfig,
     /// The project's folder.
     pub root: &'a Path,
+    /// The project's name.
+    pub project: &'a str,
     /// The surroundings.
     pub context: &'a Context,
     /// Says what is done.
@@ -58,10 +65,12 @@ impl Collector<'_> {
     /// # Errors
     /// AWS refuses, or does not answer.
     pub async fn waiting(&self, jobs: Vec<ListedJob>) -> Result<Vec<ListedJob>> {
-        let reported: HashSet<String> = store::reported(self.plan, self.config).await?;
+        let reports: HashSet<String> = store::reports(self.plan, self.config).await?;
         let is_waiting = |job: &ListedJob| {
             let is_training = job.tag("role") == Some(TRAIN);
-            is_training && !job.is_running() && !reported.contains(&job.name)
+            is_training
+                && !job.is_running()
+                && !reports.contains(&self.store(job).report_key(&job.name))
         };
         let mut jobs: Vec<ListedJob> = jobs.into_iter().filter(is_waiting).collect();
         jobs.reverse();
@@ -73,9 +82,8 @@ impl Collector<'_> {
     /// # Errors
     /// What the run left is not there or cannot be used; whatever stops a run.
     pub async fn collect(&self, job: &ListedJob, interrupts: &mut Interrupts) -> Result<Collected> {
-        let project = job.tag("project").unwrap_or_default();
         let content = job.tag("content").unwrap_or_default();
-        let store = Store::new(self.plan, self.config, project, content);
+        let store = self.store(job);
         let mut held = match store.claim(&job.name, &self.by).await? {
             Ok(held) => held,
             Err(by) => return Ok(Collected::Elsewhere(by)),
@@ -94,10 +102,30 @@ impl Collector<'_> {
                 return Err(error);
             }
         };
+        if !is_final(&reported.report, job) {
+            // NOTE: as above.
+            let _ = held.give_back().await;
+            let reason = reported.report.reason.unwrap_or_default();
+            let message = "the job can be collected again";
+            return Err(Error::new(
+                match reported.report.status {
+                    Status::Cancelled => ExitCode::Cancelled,
+                    Status::NoCapacity => ExitCode::NoCapacity,
+                    _ => ExitCode::JobFailed,
+                },
+                message,
+            )
+            .because(reason));
+        }
         Ok(match store.deliver(&job.name, &reported.report).await? {
             true => Collected::Reported(Box::new(reported)),
             false => Collected::Elsewhere("another mlaction".to_owned()),
         })
+    }
+
+    fn store(&self, job: &ListedJob) -> Store {
+        let content = job.tag("content").unwrap_or_default();
+        Store::new(self.plan, self.config, self.project, content)
     }
 
     async fn rest(
@@ -108,7 +136,7 @@ impl Collector<'_> {
         interrupts: &mut Interrupts,
     ) -> Result<Reported> {
         let mut launched = store.launched().await?;
-        if launched.plan.content_hash != content {
+        if launched.plan.content_hash != content || launched.plan.project != self.project {
             let message = format!("the run that is kept for `{}` is another one", job.name);
             return Err(Error::new(ExitCode::Data, message));
         }
@@ -119,7 +147,15 @@ impl Collector<'_> {
         self.has_data(&plan)?;
         let record = self.record(&plan, is_here)?;
         let start = Start::Launched(&launched);
-        let folder = execute(&plan, &start, record, interrupts, self.context, self.talk).await?;
+        let folder = execute(
+            &plan,
+            &start,
+            record,
+            interrupts,
+            self.context,
+            &self.talk.aside(),
+        )
+        .await?;
         let reported = report(&plan, folder)?;
         baseline::set(&plan, &reported.report, self.config, self.talk).await?;
         Ok(reported)
@@ -174,6 +210,12 @@ impl Collector<'_> {
                 return refused(format!("`{channel}` lies outside of the project: `{path}`"));
             }
         }
+        let on_sagemaker = plan.validation.as_ref().map(|job| &job.request);
+        if let Some(Request::Sagemaker(request)) = on_sagemaker
+            && !self.is_ours(&request.create_training_job)
+        {
+            return refused("its validation asks for another role or other instances".to_owned());
+        }
         let own = self.plan.baseline(&plan.project);
         if let Some(place) = plan
             .baseline
@@ -184,7 +226,11 @@ impl Collector<'_> {
             return refused(format!("its baseline lies elsewhere: {place}"));
         }
         match &mut plan.destination {
-            DestinationPlan::Sagemaker(destination) if destination.root == self.plan.root => {
+            DestinationPlan::Sagemaker(destination)
+                if destination.root == self.plan.root
+                    && destination.settings.role == self.plan.settings.role
+                    && destination.settings.region == self.plan.settings.region =>
+            {
                 if destination.here.is_some() {
                     destination.here.clone_from(&self.plan.here);
                 }
@@ -195,6 +241,23 @@ impl Collector<'_> {
                 refused(format!("its destination `{name}` is another one"))
             }
         }
+    }
+
+    /// Whether a request for validation keeps to what the config of here allows.
+    fn is_ours(&self, body: &Value) -> bool {
+        let settings = &self.plan.settings;
+        let resources = &body["ResourceConfig"];
+        let kinds = match resources["InstancePreferences"].as_array() {
+            Some(choices) => choices.iter().collect(),
+            None => vec![resources],
+        };
+        let types = settings.types();
+        body["RoleArn"] == *settings.role
+            && resources["InstanceGroups"].is_null()
+            && kinds.iter().all(|kind| {
+                let name = kind["InstanceType"].as_str().unwrap_or_default();
+                kind["InstanceCount"] == 1 && types.contains(&name)
+            })
     }
 
     /// What is validated on here must be what the run was planned with.
@@ -232,5 +295,17 @@ impl Collector<'_> {
             )));
         }
         Ok(())
+    }
+}
+
+/// Whether a report is the job's last word. What stops whoever collects, or passes, is not.
+fn is_final(report: &Report, job: &ListedJob) -> bool {
+    let reason = report.reason.as_deref().unwrap_or_default();
+    match report.status {
+        Status::Cancelled => false,
+        Status::NoCapacity | Status::JobFailed if job.status == "Completed" => {
+            report.status == Status::JobFailed && !reason.contains(LOST)
+        }
+        _ => true,
     }
 }

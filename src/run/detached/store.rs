@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{Launched, SCHEMA_VERSION};
 use crate::aws::s3::{Bucket, Object, Put};
@@ -18,8 +19,14 @@ use crate::report::{Report, json};
 /// The folder for all of it.
 const RUNS: &str = "runs";
 
+/// A job's report.
+const REPORT: &str = "report.json";
+
 /// Who collects a job has it for so long, and longer for as long as it lives.
 const LEASE: Duration = Duration::from_secs(600);
+
+/// Before a claim that could not be renewed is tried again.
+const AGAIN: Duration = Duration::from_secs(20);
 
 /// How often two write the same object at once before it is given up.
 const MOST: u32 = 10;
@@ -131,7 +138,7 @@ impl Store {
             };
             // NOTE: what cannot be read is nobody's.
             if let Ok(other) = serde_json::from_slice::<Claim>(&content)
-                && other.until > Timestamp::now()
+                && is_held(other.until)
             {
                 return Ok(Err(other.by));
             }
@@ -141,9 +148,14 @@ impl Store {
         Ok(Err("others".to_owned()))
     }
 
+    /// Where a job's report is.
+    pub(super) fn report_key(&self, job: &str) -> String {
+        self.key(&format!("{job}/{REPORT}"))
+    }
+
     /// Writes a job's report, unless one is there; says whether it did.
     pub(super) async fn deliver(&self, job: &str, report: &Report) -> Result<bool> {
-        let key = self.key(&format!("{job}/report.json"));
+        let key = self.report_key(job);
         let put = self
             .bucket
             .put_if_absent(&key, json::render(report)?)
@@ -153,11 +165,20 @@ impl Store {
 }
 
 impl Held {
-    /// Keeps the right for as long as it is polled; ends when another has it.
+    /// Keeps the right for as long as it is polled; ends when another has it, or when it could not
+    /// be renewed in time.
     pub(super) async fn keep(&mut self) -> Result<()> {
+        let mut renewed = Instant::now();
         loop {
-            tokio::time::sleep(LEASE / 3).await;
-            self.write(LEASE).await?;
+            let is_fresh = renewed.elapsed() < LEASE / 3;
+            tokio::time::sleep(if is_fresh { LEASE / 3 } else { AGAIN }).await;
+            match self.write(LEASE).await {
+                Ok(()) => renewed = Instant::now(),
+                Err(error) if error.exit_code() == ExitCode::Report => return Err(error),
+                Err(error) if renewed.elapsed() >= LEASE => return Err(error),
+                // It holds still.
+                Err(_) => {}
+            }
         }
     }
 
@@ -186,16 +207,20 @@ impl Held {
     }
 }
 
-/// The jobs of a destination that are reported.
-pub(super) async fn reported(plan: &SagemakerPlan, config: &SdkConfig) -> Result<HashSet<String>> {
+/// The keys of the reports of a destination.
+pub(super) async fn reports(plan: &SagemakerPlan, config: &SdkConfig) -> Result<HashSet<String>> {
     let under = plan.root.join(&format!("{RUNS}/"));
     let bucket = Bucket::new(under.bucket(), config);
-    let all = bucket.list(under.key()).await?;
-    let job = |key: &str| {
-        let folder = key.strip_suffix("/report.json")?;
-        Some(folder.rsplit('/').next()?.to_owned())
-    };
-    Ok(all.iter().filter_map(|object| job(&object.key)).collect())
+    let all = bucket.list(under.key()).await?.into_iter();
+    let keys = all.map(|object| object.key);
+    Ok(keys.filter(|key| key.ends_with(REPORT)).collect())
+}
+
+/// Whether a claim until then holds. Nobody claims a job for longer than a lease; clocks differ.
+fn is_held(until: Timestamp) -> bool {
+    let now = Timestamp::now();
+    let most = now.saturating_add(LEASE * 2).unwrap_or(Timestamp::MAX);
+    until > now && until <= most
 }
 
 fn claim(by: &str, lease: Duration) -> Result<String> {

@@ -260,21 +260,77 @@ fn a_collection_that_was_killed_is_made_good_when_its_claim_is_over() {
     let site = Site::new(TRAIN);
     let name = detached(&site);
     site.aws.until(|jobs| jobs[0]["status"] == "Completed");
-    // The claim of one that is gone: written as it was, and over an hour from now.
+    // The claim of one that is gone: written as it was, and over in some minutes.
     let key = format!(
         "{BUCKET}/ml/runs/{}/{name}/collecting.json",
         name.rsplitn(3, '-').nth(2).unwrap()
     );
-    let claim = |hours: i64| {
-        let until = jiff::Timestamp::now() + jiff::Span::new().hours(hours);
+    let claim = |minutes: i64| {
+        let until = jiff::Timestamp::now() + jiff::Span::new().minutes(minutes);
         json!({"by": "workflow run 70", "until": until.to_string()}).to_string()
     };
-    site.aws.put(&key, claim(1));
+    site.aws.put(&key, claim(9));
     let (_, err) = site.run(&["collect"], 0);
     assert!(err.contains("is collected by workflow run 70"), "{err}");
     site.aws.put(&key, claim(-1));
     let (out, _) = site.run(&["collect"], 0);
     assert!(out.contains("passed"), "{out}");
+}
+
+#[test]
+fn a_collection_that_was_interrupted_is_not_the_last_word() {
+    let site = Site::new(TRAIN);
+    let slow = "if /busybox test -e /opt/ml/input/data/held_out/slow; then /busybox sleep 300; fi\n/busybox tar";
+    site.project
+        .replace("image/validate.sh", "/busybox tar", slow);
+    site.project.write("data/held_out/slow", "1");
+    detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    let mut collect = site.command(&["collect", "--verbose"]);
+    let mut collecting = collect
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(collecting.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("validate") {
+        assert!(said.read_line(&mut line).unwrap() > 0, "{line}");
+    }
+    signal(&collecting, Signal::INT);
+    std::io::Read::read_to_string(&mut said, &mut line).unwrap();
+    assert_eq!(collecting.wait().unwrap().code(), Some(130), "{line}");
+    assert!(line.contains("can be collected again"), "{line}");
+    let (_, err) = site.run(&["jobs"], 0);
+    assert_eq!(err, "");
+    let again = site
+        .command(&["collect"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut again = again.unwrap();
+    let mut said = BufReader::new(again.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("Completed") {
+        assert!(
+            said.read_line(&mut line).unwrap() > 0,
+            "it is not collected: {line}"
+        );
+    }
+    signal(&again, Signal::TERM);
+    again.wait().unwrap();
+}
+
+#[test]
+fn what_a_job_logs_is_no_command_to_a_runner() {
+    let site = Site::new(&format!(
+        "/busybox echo '::add-mask::a'; /busybox echo 'b ##[error]c'; {TRAIN}"
+    ));
+    site.train(0);
+    let mut logs = site.command(&["logs", "latest"]);
+    let output = logs.env("GITHUB_ACTIONS", "true").output().unwrap();
+    let out = stdout(&output);
+    assert!(out.starts_with("| ::add-mask::a\nb ## [error]c\n"), "{out}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use aws_sdk_sagemaker::types::{
     Filter, Operator, ResourceType, SearchExpression, SearchSortOrder, TrainingJob,
 };
 
-use super::names::{DETACHED, TAG_PREFIX, tag_value};
+use super::names::{DETACHED, TAG_PREFIX, is_job_name, tag_value};
 use super::plan::SagemakerPlan;
 use super::{problem, stop};
 use crate::error::{Error, ExitCode, Result};
@@ -118,6 +118,10 @@ impl Jobs {
 
     /// The job of a name, as SageMaker itself has it, if it is one of this project.
     async fn named(&self, name: &str) -> Result<ListedJob> {
+        if !is_job_name(name) {
+            let message = format!("`{name}` is no name of a job, no commit and not `latest`");
+            return Err(Error::new(ExitCode::Usage, message).hint("`mlaction jobs` lists them"));
+        }
         let call = self.sdk.describe_training_job().training_job_name(name);
         let answer = call.send().await.map_err(|cause| {
             if problem::is_absent(&cause) {
