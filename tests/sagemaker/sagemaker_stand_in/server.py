@@ -17,7 +17,8 @@ from .operations import Operations
 from .services import Services
 from .wire import Answer, Call
 
-SMALL = 1 << 22
+# A body of so many bytes is read although it is not wanted.
+DROPPED = 64 << 20
 TLS_HANDSHAKE = b"\x16"
 
 
@@ -202,14 +203,14 @@ class Handler(BaseHTTPRequestHandler):
         return b"".join(stream) if stream else None
 
     def drop_body(self, body: bytes | None) -> None:
-        """Read what the caller sends, so that the connection stays usable; a large rest is not worth it."""
+        """Read what the caller sends: whoever writes still does not see the answer."""
         if body is not None:
             return
         stream, _ = proxy.body_of(self.headers, self.rfile)
         dropped = 0
         for data in stream or ():
             dropped += len(data)
-            if dropped > SMALL:
+            if dropped > DROPPED:
                 self.close_connection = True
                 return
 
