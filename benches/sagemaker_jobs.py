@@ -3,6 +3,7 @@
 import collections
 import glob
 import os
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ POLL = 1
 # Long enough for several polls of the usual 30 s.
 WATCHED = 190
 LIMIT = 25 * 3600
+MANY, ROUNDS = 500, 20
 WATCHING = ("DescribeTrainingJob", "DescribeLogStreams", "GetLogEvents")
 
 
@@ -47,6 +49,29 @@ def requests_per_hour(binary, place, stand_in, env):
     return {name: counts[name] * 3600 / (until - begun) for name in WATCHING}
 
 
+def many(binary, place, engine, env):
+    """By operation: what `collect --wait` asks in a round about MANY jobs; its memory in MiB after the first and the last."""
+    with StandIn(engine) as stand_in:
+        # They wait for instances, and are no load on this machine.
+        stand_in.set("capacity", {"ml.m5.xlarge": 0})
+        for number in range(MANY):
+            tags = {"project": "bench", "role": "train", "content": f"{number:064x}", "detached": "true"}
+            stand_in.launch(f"bench-{number:010x}-1-train", tags)
+        known = len(stand_in.journal()["requests"])
+        env = {**os.environ, **env, **stand_in.env}
+        process = subprocess.Popen([binary, "collect", "--wait", "--quiet"], cwd=place, env=env)
+        memory = []
+        while len(memory) < ROUNDS:
+            time.sleep(POLL)
+            with open(f"/proc/{process.pid}/status", encoding="utf-8") as status:
+                memory.append(next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024)
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        asked = collections.Counter(one["operation"] for one in stand_in.journal()["requests"][known:])
+    rounds = asked["ListObjectsV2"]
+    return {name: count / rounds for name, count in asked.items()}, memory[1], memory[-1]
+
+
 def run(binary, runs):
     """From a job's end to its report, and requests per hour."""
     engine = rig.start()
@@ -60,6 +85,8 @@ def run(binary, runs):
         times = [until_report(binary, quick, stand_in, env) for _ in range(runs)]
         say("requests of watching")
         hourly = requests_per_hour(binary, slow, stand_in, env)
+        say(f"{MANY} jobs at once")
+        a_round, first, last = many(binary, quick, engine, env)
         engine.remove("mlaction/bench", "*/bench")
     written, ended = ([time - POLL for time in column] for column in zip(*times))
     print("## Jobs on SageMaker\n")
@@ -71,11 +98,13 @@ def run(binary, runs):
         ],
     )
     table(("requests in an hour of watching one job on one host, `poll` = 30 s", "found"), [(name, f"{count:.0f}") for name, count in hourly.items()])
+    table((f"{MANY} jobs in one process (`collect --wait`), in a round", "found"), [(name, f"{count:.1f}") for name, count in a_round.items()])
     beyond = statistics.median(written)
     most = hourly["DescribeLogStreams"]
     bars = [
         Bar(f"from job finished to report written: under {BEYOND} s beyond the poll interval", f"{beyond:.2f} s", beyond < BEYOND),
         Bar("`DescribeLogStreams` under the account's 25 a second", f"{most:.0f} an hour of {LIMIT}", most < LIMIT),
+        Bar(f"memory with {MANY} jobs, after the first rounds and {ROUNDS} rounds: flat, within 5%", f"{first:.1f} and {last:.1f} MiB", last < first * 1.05),
     ]
     bar_table(bars)
     return bars

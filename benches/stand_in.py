@@ -59,6 +59,26 @@ class StandIn:
     def set(self, what, content):
         self.ask("POST", f"/_stand-in/{what}", content)
 
+    def launch(self, name, tags):
+        """Asks for a training job as any program could; signatures are not checked."""
+        body = {
+            "TrainingJobName": name,
+            "AlgorithmSpecification": {"TrainingImage": "127.0.0.1:5000/none@sha256:" + "0" * 64, "TrainingInputMode": "File"},
+            "RoleArn": "arn:aws:iam::123456789012:role/training",
+            "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/bench/output"},
+            "ResourceConfig": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+            "Tags": [{"Key": f"mlaction:{key}", "Value": value} for key, value in tags.items()],
+        }
+        headers = {
+            "Authorization": "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/sagemaker/aws4_request, SignedHeaders=host, Signature=0",
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "SageMaker.CreateTrainingJob",
+        }
+        request = urllib.request.Request(self.endpoint + "/", json.dumps(body).encode(), headers, method="POST")
+        with urllib.request.urlopen(request):
+            pass
+
     def journal(self):
         return json.loads(self.ask("GET", "/_stand-in/journal"))
 

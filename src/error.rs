@@ -92,6 +92,8 @@ pub struct Error {
     hint: Option<String>,
     /// Text to print as it is, instead of the message: rendered source excerpts.
     rendered: Option<String>,
+    /// The same may work the next time.
+    is_passing: bool,
 }
 
 impl Error {
@@ -103,6 +105,7 @@ impl Error {
             cause: None,
             hint: None,
             rendered: None,
+            is_passing: false,
         }
     }
 
@@ -120,6 +123,16 @@ impl Error {
         self
     }
 
+    /// Adds what to do besides what is advised already.
+    #[must_use]
+    pub fn also(mut self, hint: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(known) => format!("{known}; {hint}"),
+            None => hint.to_owned(),
+        });
+        self
+    }
+
     /// Adds diagnostics that are printed as they are, before the summary line.
     #[must_use]
     pub fn rendered(mut self, text: String) -> Self {
@@ -132,6 +145,19 @@ impl Error {
     pub(crate) fn prevents(mut self, what: &str) -> Self {
         self.message = format!("cannot {what}: {}", self.message);
         self
+    }
+
+    /// Says that it is nobody's fault who asked: the same may work the next time.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.is_passing = true;
+        self
+    }
+
+    /// Whether the same may work the next time.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.is_passing
     }
 
     /// The exit code of the process when this error ends it.
@@ -157,6 +183,7 @@ impl Error {
             cause,
             hint,
             rendered,
+            is_passing: _,
         } = self;
         let mut text = String::new();
         if let Some(rendered) = rendered {

@@ -7,7 +7,8 @@ fn main() -> ExitCode {
     match mlaction::commands::run(mlaction::cli::Cli::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            mlaction::talk::failed("mlaction", &error.to_string(), &error.render());
+            mlaction::talk::always(&error.render());
+            mlaction::talk::annotate("mlaction", &error.to_string());
             ExitCode::from(error.exit_code().code())
         }
     }

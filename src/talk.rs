@@ -126,11 +126,10 @@ pub fn always(text: &str) {
     line(text);
 }
 
-/// Says that a command failed; GitHub shows it beside the run.
-pub fn failed(title: &str, text: &str, whole: &str) {
-    line(whole);
-    if ON_RUNNER.load(Ordering::Relaxed) {
-        // NOTE: as below.
+/// Has GitHub show a failure beside the run, where its runner reads what is said.
+pub fn annotate(title: &str, text: &str) {
+    if reads_commands() {
+        // NOTE: there is nowhere left to report that standard error is gone.
         let _ = writeln!(std::io::stderr(), "{}", log::error(title, text));
     }
 }
@@ -144,7 +143,7 @@ pub fn reads_commands() -> bool {
 /// A text as it can be shown: where a runner of GitHub Actions reads it, as nothing but text.
 #[must_use]
 pub fn shown(text: &str) -> Cow<'_, str> {
-    match ON_RUNNER.load(Ordering::Relaxed) {
+    match reads_commands() {
         true => log::harmless(text),
         false => Cow::Borrowed(text),
     }

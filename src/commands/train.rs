@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use super::{color, print, runtime, screen, to_json};
-use crate::aws::Access;
 use crate::cli;
 use crate::config;
 use crate::context::Context;
 use crate::data::known::Known;
-use crate::destination::place::DestinationPlan;
 use crate::error::{Error, ExitCode, Result};
 use crate::github::runner::Runner;
 use crate::plan::{Choices, Plan, text};
@@ -71,14 +69,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     }
     let runtime = runtime()?;
     let mut plan = plan;
-    let aws = match &plan.destination {
-        DestinationPlan::Sagemaker(place) if plan.baseline.location.is_some() => {
-            let region = &place.settings.region;
-            let access = Access::new(region, plan.aws.as_ref(), &context.env);
-            Some(runtime.block_on(access))
-        }
-        _ => None,
-    };
+    let aws = runtime.block_on(run::baseline::access(&plan, &context));
     if let Some(aws) = &aws {
         runtime.block_on(run::baseline::read(&mut plan, &aws.config))?;
     }
@@ -98,11 +89,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         if code != ExitCode::Ok {
             let (_, words) = report::text::status(report.status);
             let reason = report.reason.as_deref().unwrap_or(words);
-            talk::failed(
-                &report.project,
-                reason,
-                &format!("{}: {reason}", report.project),
-            );
+            talk::annotate(&report.project, reason);
         }
     }
     if let Some(aws) = &aws {

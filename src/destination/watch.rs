@@ -183,7 +183,9 @@ impl Watch<'_> {
                     "lost sight of the job for {}",
                     duration::display(since.elapsed())
                 );
-                Error::new(ExitCode::JobFailed, lost).because(reason)
+                Error::new(ExitCode::JobFailed, lost)
+                    .because(reason)
+                    .passing()
             }
             PollError::Permanent(error) => error,
         };

@@ -59,17 +59,15 @@ impl JobSettings {
             max_runtime,
             ..
         } = training;
-        Ok(Self {
-            program: inputs::program_hash(root, &entry_point, &environment, code)?,
+        let job = Validation {
             entry_point,
             channels,
             environment,
-            container: Container {
-                entrypoint: container_entrypoint,
-                arguments: container_arguments,
-            },
-            max_runtime: seconds(&max_runtime)?,
-        })
+            container_entrypoint,
+            container_arguments,
+            max_runtime,
+        };
+        Self::validation(root, job, code)
     }
 
     pub(super) fn validation(root: &Path, validation: Validation, code: &Code) -> Result<Self> {

@@ -4,7 +4,10 @@ use aws_config::SdkConfig;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use crate::aws::Access;
 use crate::aws::s3::{Bucket, Object, Put};
+use crate::context::Context;
+use crate::destination::place::DestinationPlan;
 use crate::destination::sagemaker::location::Location;
 use crate::error::{Error, ExitCode, Result};
 use crate::metrics::Source;
@@ -97,6 +100,17 @@ impl<'a> Kept<'a> {
         }
         let message = format!("cannot write the baseline `{}`", self.place);
         Err(Error::new(ExitCode::Report, message).because("others write it all the time"))
+    }
+}
+
+/// Who asks for the baseline of a plan that has it in S3; nobody is asked yet.
+pub async fn access(plan: &Plan, context: &Context) -> Option<Access> {
+    match &plan.destination {
+        DestinationPlan::Sagemaker(place) if plan.baseline.location.is_some() => {
+            let region = &place.settings.region;
+            Some(Access::new(region, plan.aws.as_ref(), &context.env).await)
+        }
+        _ => None,
     }
 }
 

@@ -50,6 +50,9 @@ pub struct Failure {
     pub reason: String,
     /// What to do now.
     pub hint: Option<String>,
+    /// Whether it says nothing of the job: who followed it was stopped, or lost it.
+    #[serde(default)]
+    pub is_passing: bool,
 }
 
 impl Default for Measured {
@@ -127,6 +130,7 @@ impl Measured {
                 status,
                 reason,
                 hint,
+                is_passing: _,
             }) => {
                 report.status = status;
                 report.log_tail =

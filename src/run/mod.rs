@@ -24,7 +24,7 @@ use crate::destination::place::Request;
 use crate::destination::watch::{Interrupts, Outcome};
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::plan::inputs::data_error;
-use crate::plan::{Job, Plan, Reuse};
+use crate::plan::{Job, Plan, Reuse, TRAIN};
 use crate::record::{self, Phase, Record};
 use crate::report::{Report, Status, html, json, markdown};
 use crate::talk::{Talk, always};
@@ -203,6 +203,7 @@ async fn jobs(
                 },
                 reason: format!("{name} failed: {error}"),
                 hint: error.advice().map(str::to_owned),
+                is_passing: error.is_passing(),
             }),
             Err(error) => return Err(error),
         };
@@ -296,6 +297,9 @@ fn failure(plan: &Plan, job: &Job, outcome: Outcome, lacks_model: bool) -> Optio
         ),
     };
     Some(Failure {
+        // Of a training job, it is how it ended.
+        is_passing: status == Status::Cancelled
+            || status == Status::NoCapacity && job.role != TRAIN,
         status,
         reason,
         hint: None,

@@ -122,6 +122,7 @@ impl Surroundings {
                     },
                     reason: error.to_string(),
                     hint: error.advice().map(str::to_owned),
+                    is_passing: true,
                 });
                 Ok(None)
             }

@@ -69,7 +69,7 @@ pub(in crate::commands) fn gc(root: &Path, arguments: cli::Gc, talk: &Talk) -> R
             all.push(Orphan {
                 job,
                 because,
-                cost_so_far: job.costs(&site.plan, seconds),
+                cost_so_far: job.costs(seconds),
                 stopped,
             });
         }
@@ -79,7 +79,7 @@ pub(in crate::commands) fn gc(root: &Path, arguments: cli::Gc, talk: &Talk) -> R
             print(&to_json(&document)?)?;
         } else if !found.is_empty() {
             let jobs: Vec<ListedJob> = found.iter().map(|(job, _)| job.clone()).collect();
-            print(&format!("{}\n", table(&jobs, &site.plan, now)))?;
+            print(&format!("{}\n", table(&jobs, now)))?;
         }
         for orphan in &all {
             let done = match (orphan.stopped, dry_run) {
@@ -91,7 +91,7 @@ pub(in crate::commands) fn gc(root: &Path, arguments: cli::Gc, talk: &Talk) -> R
                 "{} {done}: {}; cost: {}",
                 orphan.job.name,
                 orphan.because.words(),
-                money(orphan.job, &site.plan, now)
+                money(orphan.job, now)
             ));
         }
         if all.is_empty() {

@@ -11,7 +11,6 @@ use super::{Site, state};
 use crate::cli;
 use crate::config::duration;
 use crate::destination::sagemaker::jobs::{ListedJob, Wanted};
-use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::error::Result;
 use crate::report::text::plain;
 
@@ -55,15 +54,11 @@ pub(in crate::commands) fn list(root: &Path, arguments: cli::Jobs) -> Result<u8>
             false => "no jobs yet; `mlaction train` launches one\n",
         });
     }
-    print(&format!("{}\n", table(&jobs, &site.plan, Timestamp::now())))
+    print(&format!("{}\n", table(&jobs, Timestamp::now())))
 }
 
 /// Jobs as a table. In a pipe it has neither colours nor a width.
-pub(in crate::commands) fn table(
-    jobs: &[ListedJob],
-    plan: &SagemakerPlan,
-    now: Timestamp,
-) -> Table {
+pub(in crate::commands) fn table(jobs: &[ListedJob], now: Timestamp) -> Table {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
@@ -81,7 +76,7 @@ pub(in crate::commands) fn table(
                     .unwrap_or_default(),
             ),
             Cell::new(trained.unwrap_or_default()).set_alignment(CellAlignment::Right),
-            Cell::new(money(job, plan, now)).set_alignment(CellAlignment::Right),
+            Cell::new(money(job, now)).set_alignment(CellAlignment::Right),
             Cell::new(from(job)),
         ]);
     }
@@ -99,10 +94,10 @@ fn painted(job: &ListedJob) -> Cell {
 }
 
 /// What a job cost; of one that runs, what it cost until now at most.
-pub(in crate::commands) fn money(job: &ListedJob, plan: &SagemakerPlan, now: Timestamp) -> String {
+pub(in crate::commands) fn money(job: &ListedJob, now: Timestamp) -> String {
     let so_far = || {
         let seconds = job.trained_seconds(now).filter(|_| job.is_running())?;
-        Some(format!("{:.2} so far", job.costs(plan, seconds)?))
+        Some(format!("{:.2} so far", job.costs(seconds)?))
     };
     match job.cost {
         Some(cost) => format!("{cost:.2}"),

@@ -184,15 +184,12 @@ pub(super) fn priced(settings: &SagemakerSettings, all: Vec<(String, u32)>) -> V
 
 /// What instances cost that are billed for so long; unknown without a price for each of them.
 #[must_use]
-pub(super) fn amount<'i>(
-    plan: &SagemakerPlan,
-    instances: impl Iterator<Item = (&'i str, u32)>,
-    seconds: u32,
-) -> Option<f64> {
-    let mut hourly = 0.0;
-    for (kind, count) in instances {
-        hourly += f64::from(count) * price(&plan.settings, kind)?;
-    }
+pub(super) fn amount(instances: &[Instances], seconds: u32) -> Option<f64> {
+    let hourly = instances
+        .iter()
+        .map(|one| Some(f64::from(one.count) * one.price_per_hour?));
+    let hourly: Option<f64> = hourly.sum();
+    let hourly = hourly.filter(|_| !instances.is_empty())?;
     Some(hourly * f64::from(seconds) / 3600.0)
 }
 
@@ -203,18 +200,14 @@ pub(super) fn of(
     instances: &[Instances],
     seconds: Option<u64>,
 ) -> Option<JobCost> {
-    let seconds = u32::try_from(seconds?).ok()?;
     let SagemakerSettings {
         price_source,
         price_date,
         price_currency,
         ..
     } = &plan.settings;
-    let pairs = instances.iter();
-    let pairs = pairs.map(|one| (one.instance_type.as_str(), one.count));
-    let amount = amount(plan, pairs, seconds).filter(|_| !instances.is_empty())?;
     Some(JobCost {
-        amount,
+        amount: amount(instances, u32::try_from(seconds?).ok()?)?,
         currency: price_currency.clone(),
         price_source: source(price_source.as_deref()).to_owned(),
         price_date: price_date.clone(),

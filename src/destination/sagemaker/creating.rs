@@ -126,17 +126,13 @@ impl SagemakerDestination {
 
     /// A launch that failed without an answer: a job that nobody waits for costs money.
     pub(super) async fn given_up(&self, name: &str, error: Error) -> Error {
-        let known = match error.advice() {
-            Some(advice) => format!("{advice}; "),
-            None => String::new(),
-        };
         match stop::tell(&self.sdk, &self.plan.settings, name).await {
             Ok(Told::Heard) => error.hint("the job is there, and was told to stop: run again"),
             Ok(Told::Absent) => error,
-            Err(_) => error.hint(format!(
-                "{known}or {}",
-                stop::by_hand(&self.plan.settings, name)
-            )),
+            Err(_) => {
+                let by_hand = stop::by_hand(&self.plan.settings, name);
+                error.also(&format!("or {by_hand}"))
+            }
         }
     }
 }

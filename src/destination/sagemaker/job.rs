@@ -267,7 +267,7 @@ impl Destination for SagemakerDestination {
             Some(Err(cause)) if is_without_credentials(&cause) => {
                 let what = format!("ask about the job `{name}`");
                 let action = "sagemaker:DescribeTrainingJob";
-                let error = self.failed(&what, action, &name, ExitCode::JobFailed, &cause);
+                let error = self.failed(&what, action, &name, &cause);
                 match self.unsigned.is_put_up_with(error) {
                     true => Ok(JobState::Running),
                     false => Err(self.out_of_sight(&name)),
@@ -278,7 +278,7 @@ impl Destination for SagemakerDestination {
                 self.pace = (self.pace * 2).min(usual * WIDEST);
                 let what = format!("ask about the job `{name}`");
                 let action = "sagemaker:DescribeTrainingJob";
-                let error = self.failed(&what, action, &name, ExitCode::JobFailed, &cause);
+                let error = self.failed(&what, action, &name, &cause);
                 Err(match problem::is_lasting(&cause) {
                     true => PollError::Permanent(error),
                     false => {
@@ -362,11 +362,7 @@ impl Destination for SagemakerDestination {
 
 /// The job has done its work, whatever becomes of the way here.
 fn still_there(error: Error) -> Error {
-    let known = match error.advice() {
-        Some(advice) => format!("{advice}; "),
-        None => String::new(),
-    };
-    error.hint(format!(
-        "{known}the job has ended well: the same command fetches what it left, and trains nothing again"
-    ))
+    error.also(
+        "the job has ended well: the same command fetches what it left, and trains nothing again",
+    )
 }

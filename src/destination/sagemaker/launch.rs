@@ -177,13 +177,7 @@ impl SagemakerDestination {
         let tags = tags.into_paginator().items().send().try_collect().await;
         let tags = tags.map_err(|cause| {
             let what = format!("read the tags of the job `{name}`");
-            self.failed(
-                &what,
-                "sagemaker:ListTags",
-                name,
-                ExitCode::JobFailed,
-                &cause,
-            )
+            self.failed(&what, "sagemaker:ListTags", name, &cause)
         })?;
         // From here on it is known what it is.
         self.may_run = false;
@@ -222,8 +216,7 @@ impl SagemakerDestination {
         let added = call.send().await.map(drop);
         added.map_err(|cause| {
             let what = format!("tag the job `{name}`");
-            let code = ExitCode::JobFailed;
-            self.failed(&what, "sagemaker:AddTags", name, code, &cause)
+            self.failed(&what, "sagemaker:AddTags", name, &cause)
         })
     }
 
@@ -242,8 +235,7 @@ impl SagemakerDestination {
                 _ => {
                     let what = format!("ask about the job `{name}`");
                     let action = "sagemaker:DescribeTrainingJob";
-                    let code = ExitCode::JobFailed;
-                    let error = self.failed(&what, action, name, code, &cause);
+                    let error = self.failed(&what, action, name, &cause);
                     let region = self.region();
                     return Err(error.hint(format!(
                         "the job may run: `aws sagemaker describe-training-job --region {region} --training-job-name {name}`; the same command takes it up"
@@ -268,14 +260,8 @@ impl SagemakerDestination {
 
     /// Nobody said that the job is launched, and it is not there: it may come yet.
     fn unanswered(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {
-        let error = self.refused(name, cause);
-        let known = match error.advice() {
-            Some(advice) => format!("{advice}; "),
-            None => String::new(),
-        };
-        error.hint(format!(
-            "{known}no job is there now: run again, which takes it up if it comes"
-        ))
+        self.refused(name, cause)
+            .also("no job is there now: run again, which takes it up if it comes")
     }
 
     fn refused(&self, name: &str, cause: &SdkError<CreateTrainingJobError>) -> Error {
@@ -284,10 +270,11 @@ impl SagemakerDestination {
         if problem::is_code(cause, "ResourceLimitExceeded") {
             let message = format!("cannot {what}: a quota is exhausted");
             return Error::new(ExitCode::NoCapacity, message)
+                .passing()
                 .because(text::line(&problem::message(cause), 500))
                 .hint("wait for other jobs, take another `instance_type`, or ask for more in Service Quotas");
         }
-        self.failed(&what, action, name, ExitCode::JobFailed, cause)
+        self.failed(&what, action, name, cause)
     }
 }
 

@@ -28,13 +28,12 @@ impl SagemakerDestination {
         what: &str,
         action: &str,
         name: &str,
-        code: ExitCode,
         cause: &SdkError<E>,
     ) -> Error
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        of_job(&self.plan.settings, what, action, name, code, cause)
+        of_job(&self.plan.settings, what, action, name, cause)
     }
 }
 
@@ -44,7 +43,6 @@ pub(super) fn of_job<E>(
     what: &str,
     action: &str,
     name: &str,
-    code: ExitCode,
     cause: &SdkError<E>,
 ) -> Error
 where
@@ -58,9 +56,13 @@ where
         action,
         resource: &format!("arn:{partition}:sagemaker:{region}:{account}:training-job/{name}"),
         region,
-        code,
+        code: ExitCode::JobFailed,
     };
-    doing.error(cause)
+    let error = doing.error(cause);
+    match is_lasting(cause) {
+        true => error,
+        false => error.passing(),
+    }
 }
 
 /// Whether AWS answered with this code.

@@ -8,7 +8,7 @@ use aws_sdk_sagemaker::config::Config;
 
 use super::problem;
 use super::settings::SagemakerSettings;
-use crate::error::{ExitCode, Result};
+use crate::error::Result;
 
 /// The word to stop is given in less than five seconds, or given again.
 const STOPPING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
@@ -37,8 +37,8 @@ pub(super) async fn tell(sdk: &Sdk, settings: &SagemakerSettings, name: &str) ->
         Err(cause) if problem::is_code(&cause, "ValidationException") => Ok(Told::Heard),
         Err(cause) => {
             let what = format!("stop the job `{name}`");
-            let (action, code) = ("sagemaker:StopTrainingJob", ExitCode::JobFailed);
-            let error = problem::of_job(settings, &what, action, name, code, &cause);
+            let action = "sagemaker:StopTrainingJob";
+            let error = problem::of_job(settings, &what, action, name, &cause);
             Err(error.hint(by_hand(settings, name)))
         }
     }

@@ -21,13 +21,10 @@ use crate::error::{Error, ExitCode, Result};
 use crate::plan::inputs::data_error;
 use crate::plan::{Plan, TRAIN, identity};
 use crate::record::{self, Phase, Record};
-use crate::report::{Report, Status};
 use crate::run::baseline;
+use crate::run::measured::{Failure, Measured};
 use crate::run::{Reported, Start, execute, report};
 use crate::talk::Talk;
-
-/// What a job says that was out of sight for too long (`destination::watch`).
-const LOST: &str = "lost sight of the job";
 
 /// Where detached runs are collected.
 #[derive(Debug)]
@@ -82,14 +79,13 @@ impl Collector<'_> {
     /// # Errors
     /// What the run left is not there or cannot be used; whatever stops a run.
     pub async fn collect(&self, job: &ListedJob, interrupts: &mut Interrupts) -> Result<Collected> {
-        let content = job.tag("content").unwrap_or_default();
         let store = self.store(job);
         let mut held = match store.claim(&job.name, &self.by).await? {
             Ok(held) => held,
             Err(by) => return Ok(Collected::Elsewhere(by)),
         };
         let done = tokio::select! {
-            done = self.rest(&store, job, content, interrupts) => done,
+            done = self.rest(&store, job, interrupts) => done,
             lost = held.keep() => Err(lost.err().unwrap_or_else(|| {
                 Error::new(ExitCode::Internal, "the claim on the job ended")
             })),
@@ -102,20 +98,13 @@ impl Collector<'_> {
                 return Err(error);
             }
         };
-        if !is_final(&reported.report, job) {
+        // What stops whoever collects, or passes, is not the job's last word.
+        if let Some(failure) = passing(&reported)? {
             // NOTE: as above.
             let _ = held.give_back().await;
-            let reason = reported.report.reason.unwrap_or_default();
+            let code = crate::run::exit_code(&record::load_plan(&reported.folder)?, failure.status);
             let message = "the job can be collected again";
-            return Err(Error::new(
-                match reported.report.status {
-                    Status::Cancelled => ExitCode::Cancelled,
-                    Status::NoCapacity => ExitCode::NoCapacity,
-                    _ => ExitCode::JobFailed,
-                },
-                message,
-            )
-            .because(reason));
+            return Err(Error::new(code, message).because(failure.reason));
         }
         Ok(match store.deliver(&job.name, &reported.report).await? {
             true => Collected::Reported(Box::new(reported)),
@@ -132,11 +121,11 @@ impl Collector<'_> {
         &self,
         store: &Store,
         job: &ListedJob,
-        content: &str,
         interrupts: &mut Interrupts,
     ) -> Result<Reported> {
         let mut launched = store.launched().await?;
-        if launched.plan.content_hash != content || launched.plan.project != self.project {
+        let content = job.tag("content");
+        if content != Some(&launched.plan.content_hash) || launched.plan.project != self.project {
             let message = format!("the run that is kept for `{}` is another one", job.name);
             return Err(Error::new(ExitCode::Data, message));
         }
@@ -298,14 +287,8 @@ impl Collector<'_> {
     }
 }
 
-/// Whether a report is the job's last word. What stops whoever collects, or passes, is not.
-fn is_final(report: &Report, job: &ListedJob) -> bool {
-    let reason = report.reason.as_deref().unwrap_or_default();
-    match report.status {
-        Status::Cancelled => false,
-        Status::NoCapacity | Status::JobFailed if job.status == "Completed" => {
-            report.status == Status::JobFailed && !reason.contains(LOST)
-        }
-        _ => true,
-    }
+/// A failure that may not come the next time.
+fn passing(reported: &Reported) -> Result<Option<Failure>> {
+    let measured: Measured = record::read_json(&reported.folder, record::METRICS)?;
+    Ok(measured.failure.filter(|failure| failure.is_passing))
 }

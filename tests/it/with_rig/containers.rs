@@ -6,7 +6,6 @@ mod contract;
 mod ending;
 mod hosts;
 mod leaving;
-mod speed;
 
 use std::collections::HashMap;
 use std::future::Future;

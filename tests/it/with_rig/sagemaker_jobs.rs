@@ -349,14 +349,60 @@ fn a_plan_that_somebody_else_wrote_reads_nothing_but_the_project() {
     let image =
         json!({"repository": "127.0.0.1:1/x", "digest": format!("sha256:{}", "0".repeat(64))});
     site.forget();
-    for place in ["/etc", "/etc/../root"] {
+    let mistrusted = |at: &str, value: Value, words: &str| {
         let mut plan = plan.clone();
-        plan["validation"]["request"]["inputs"]["held_out"] = place.into();
+        *plan.pointer_mut(at).unwrap() = value;
         let document = json!({"schema_version": 1, "plan": plan, "image": image, "tag": "in-0"});
         site.aws.put(&key, document.to_string());
         let (_, err) = site.run(&["collect"], 12);
-        assert!(err.contains("lies outside of the project"), "{err}");
+        assert!(err.contains(words), "{words}: {err}");
+    };
+    let inputs = "/validation/request/inputs/held_out";
+    for place in ["/etc", "/etc/../root"] {
+        mistrusted(inputs, place.into(), "lies outside of the project");
     }
+    let elsewhere = "its destination `cloud` is another one";
+    mistrusted(
+        "/destination/settings/role",
+        "arn:aws:iam::123456789012:role/Admin".into(),
+        elsewhere,
+    );
+    mistrusted("/destination/root", "s3://lake/elsewhere".into(), elsewhere);
+    mistrusted(
+        "/baseline/location",
+        "s3://lake/elsewhere.json".into(),
+        "its baseline lies elsewhere",
+    );
+    mistrusted("/project", "../../pwned".into(), "is another one");
+    let runs = stdout(&site.project.run(&["runs"], 0));
+    assert!(runs.contains("no runs yet"), "{runs}");
+}
+
+#[test]
+fn a_validation_that_finds_no_machines_is_tried_again() {
+    let site = Site::new(TRAIN);
+    let place = "[destinations.cloud]\n";
+    let on_job = format!("{place}validate_on = \"job\"\n");
+    site.project.replace("mlaction.toml", place, &on_job);
+    detached(&site);
+    site.aws.until(|jobs| jobs[0]["status"] == "Completed");
+    site.aws.set("quota", &json!({"ml.m5.xlarge": 0}));
+    let (_, err) = site.run(&["collect"], 23);
+    assert!(err.contains("can be collected again"), "{err}");
+    site.aws.set("quota", &json!({"ml.m5.xlarge": null}));
+    let (out, _) = site.run(&["collect", "latest"], 0);
+    assert!(out.contains("passed"), "{out}");
+}
+
+#[test]
+fn what_no_job_can_be_called_is_refused_before_aws_is_asked() {
+    let site = Site::new("exit 0");
+    for name in ["../../etc/passwd", "", "a b", &"x".repeat(90)] {
+        let (_, err) = site.run(&["stop", name], 2);
+        assert!(err.contains("is no name of a job"), "{err}");
+    }
+    site.run(&["jobs", "--limit", "0"], 2);
+    assert_eq!(site.aws.asked("DescribeTrainingJob"), 0);
 }
 
 #[test]

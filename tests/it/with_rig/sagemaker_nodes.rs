@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use super::containers::engines;
+use super::support::images;
 use super::support::stand_in::{BUCKET, StandIn};
 use crate::project::{Project, stderr, stdout};
 
@@ -89,15 +89,7 @@ impl Example {
 
 impl Drop for Example {
     fn drop(&mut self) {
-        let filter = format!("reference=*/{}", self.name);
-        let docker = |arguments: &[&str]| {
-            let mut command = Command::new("docker");
-            let command = command.args(["--host", &self.engine]).args(arguments);
-            stdout(&command.output().unwrap())
-        };
-        for image in docker(&["images", "--quiet", "--filter", &filter]).split_whitespace() {
-            docker(&["rmi", "--force", image]);
-        }
+        images::remove(&self.engine, &format!("reference=*/{}", self.name));
     }
 }
 

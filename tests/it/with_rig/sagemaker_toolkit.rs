@@ -1,11 +1,10 @@
 //! A container whose program is the training toolkit of AWS (package `sagemaker-training`) trains on
 //! the stand-in and in the `docker` destination alike.
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use super::containers::engines;
+use super::support::images;
 use super::support::stand_in::{BUCKET, StandIn};
 use crate::project::{Project, stderr, stdout};
 
@@ -135,15 +134,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let filter = format!("label=of={}", self.name);
-        let docker = |arguments: &[&str]| {
-            let mut command = Command::new("docker");
-            let command = command.args(["--host", &self.engine]).args(arguments);
-            stdout(&command.output().unwrap())
-        };
-        for image in docker(&["images", "--quiet", "--filter", &filter]).split_whitespace() {
-            docker(&["rmi", "--force", image]);
-        }
+        images::remove(&self.engine, &format!("label=of={}", self.name));
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::super::names::TAG_PREFIX;
 use super::super::plan::SagemakerPlan;
 use super::super::{account, cost, state};
+use crate::report::jobs::Instances;
 use crate::report::text;
 
 /// Longest reason of a failure, in characters (service model, `FailureReason`).
@@ -46,15 +47,6 @@ pub struct ListedJob {
     pub tags: IndexMap<String, String>,
 }
 
-/// Instances of one type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Instances {
-    /// Their type.
-    pub instance_type: String,
-    /// How many.
-    pub count: u32,
-}
-
 /// Both forms of a job have the same fields, by the same names.
 macro_rules! info {
     ($job:expr, $tags:expr, $plan:expr) => {{
@@ -71,14 +63,17 @@ macro_rules! info {
             created_at: $job.creation_time().and_then(moment),
             training_since: $job.training_start_time().and_then(moment),
             ended_at: $job.training_end_time().and_then(moment),
-            instances: $job.resource_config().map(instances).unwrap_or_default(),
+            instances: cost::priced(
+                &$plan.settings,
+                $job.resource_config().map(instances).unwrap_or_default(),
+            ),
             billed_seconds: $job
                 .billable_time_in_seconds()
                 .and_then(|seconds| u32::try_from(seconds).ok()),
             cost: None,
             tags: own($tags),
         }
-        .priced($plan)
+        .reckoned()
     }};
 }
 
@@ -97,22 +92,15 @@ impl ListedJob {
         info!(job, tags, plan)
     }
 
-    fn priced(mut self, plan: &SagemakerPlan) -> Self {
-        self.cost = self
-            .billed_seconds
-            .and_then(|seconds| self.costs(plan, seconds));
+    fn reckoned(mut self) -> Self {
+        self.cost = self.billed_seconds.and_then(|seconds| self.costs(seconds));
         self
     }
 
     /// What its instances cost for so many seconds; none without a price.
     #[must_use]
-    pub fn costs(&self, plan: &SagemakerPlan, seconds: u32) -> Option<f64> {
-        let instances = self.instances.iter();
-        cost::amount(
-            plan,
-            instances.map(|one| (one.instance_type.as_str(), one.count)),
-            seconds,
-        )
+    pub fn costs(&self, seconds: u32) -> Option<f64> {
+        cost::amount(&self.instances, seconds)
     }
 
     /// One of mlaction's tags, by its name without what all begin with.
@@ -158,19 +146,15 @@ fn own(tags: &[Tag]) -> IndexMap<String, String> {
     all
 }
 
-/// The instances that the job has, or asks for.
-fn instances(resources: &ResourceConfig) -> Vec<Instances> {
+/// The instances that the job has, or asks for: types and numbers.
+fn instances(resources: &ResourceConfig) -> Vec<(String, u32)> {
     let first = resources.instance_preferences().first();
     let first = first.and_then(|first| {
         let count = u32::try_from(first.instance_count()?).ok()?;
         Some((first.instance_type()?.as_str().to_owned(), count))
     });
-    let had = account::instances(resources);
-    let asked = first.filter(|_| had.is_empty());
-    let all = had.into_iter().chain(asked);
-    all.map(|(instance_type, count)| Instances {
-        instance_type,
-        count,
-    })
-    .collect()
+    match account::instances(resources) {
+        none if none.is_empty() => first.into_iter().collect(),
+        had => had,
+    }
 }

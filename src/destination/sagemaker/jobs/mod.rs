@@ -16,7 +16,7 @@ use super::plan::SagemakerPlan;
 use super::{problem, stop};
 use crate::error::{Error, ExitCode, Result};
 
-pub use info::{Instances, ListedJob};
+pub use info::ListedJob;
 pub use which::Which;
 
 /// Most jobs of one answer (service model, `Search`).
@@ -199,6 +199,6 @@ impl Jobs {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let settings = &self.plan.settings;
-        problem::of_job(settings, what, action, name, ExitCode::JobFailed, cause)
+        problem::of_job(settings, what, action, name, cause)
     }
 }

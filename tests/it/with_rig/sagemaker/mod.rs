@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::containers::engines;
+use super::support::images;
 use super::support::stand_in::{BUCKET, StandIn};
 use super::support::tool;
 use crate::project::{Project, stderr, stdout};
@@ -164,18 +165,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let filter = format!("reference=*/{}", self.name);
-        let docker = |arguments: &[&str]| {
-            let mut command = Command::new("docker");
-            let output = command
-                .args(["--host", &self.engine])
-                .args(arguments)
-                .output();
-            stdout(&output.unwrap())
-        };
-        for image in docker(&["images", "--quiet", "--filter", &filter]).split_whitespace() {
-            docker(&["rmi", "--force", image]);
-        }
+        images::remove(&self.engine, &format!("reference=*/{}", self.name));
     }
 }
 

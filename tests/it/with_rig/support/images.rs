@@ -1,9 +1,23 @@
 //! Images of random bytes in the real engine.
 
+use std::process::Command;
+
 use bollard::Docker;
 use bollard::query_parameters::{BuildImageOptionsBuilder, RemoveImageOptionsBuilder};
 use futures_util::StreamExt as _;
 use mlaction::image::BuiltImage;
+
+/// Removes the images of an engine that a filter of `docker images` finds.
+pub(crate) fn remove(engine: &str, filter: &str) {
+    let docker = |arguments: &[&str]| {
+        let mut docker = Command::new("docker");
+        let output = docker.args(["--host", engine]).args(arguments).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    for image in docker(&["images", "--quiet", "--filter", filter]).split_whitespace() {
+        docker(&["rmi", "--force", image]);
+    }
+}
 
 /// An engine, and the images that a test made in it; they are removed when it ends.
 pub(crate) struct Engine {
