@@ -52,7 +52,7 @@ impl Site {
     /// Waits until the newest job has logged a text.
     #[track_caller]
     fn until_logged(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !self.run(&["logs", "latest"], 0).0.contains(text) {
             assert!(Instant::now() < deadline, "`{text}` is not logged");
         }

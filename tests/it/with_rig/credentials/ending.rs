@@ -58,7 +58,7 @@ fn end_keys(site: &Site) {
 /// Waits until the expired keys were refused.
 #[track_caller]
 fn until_refused(site: &Site) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while site.aws.refused("ExpiredTokenException") == 0 {
         assert!(Instant::now() < deadline);
         // NOTE: the journal is the only sign.

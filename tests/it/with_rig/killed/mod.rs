@@ -13,7 +13,7 @@ use super::support::tool;
 use crate::project::{Project, stderr, stdout};
 
 /// Longest wait for something to be seen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const CONFIG: &str = r#"[project]
 name = "NAME"

@@ -17,7 +17,7 @@ use crate::with_rig::support::step::process_of;
 const WITHIN: f64 = 5.0;
 
 /// Longest wait for something to be seen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A program that ends when it is told to.
 const ENDLESS: &str = "trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n";

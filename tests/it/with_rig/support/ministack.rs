@@ -42,7 +42,7 @@ impl Ministack {
             .spawn()
             .unwrap();
         let mut ministack = Self { process, port };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         while !ministack.answers() {
             let ended = ministack.process.try_wait().unwrap();
             assert!(

@@ -141,7 +141,7 @@ fn serve(folder: &Path, storage: &Path, port: u16) -> (Child, u16) {
             }
         }
     });
-    let port = port.recv_timeout(Duration::from_secs(20));
+    let port = port.recv_timeout(Duration::from_secs(120));
     (
         process,
         port.expect("docker-registry did not start").unwrap(),

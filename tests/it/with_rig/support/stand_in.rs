@@ -114,7 +114,7 @@ impl StandIn {
     /// Waits until the jobs are as they should be.
     #[track_caller]
     pub(crate) fn until(&self, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             let jobs = self.jobs();
             if is_so(&jobs) {

@@ -29,7 +29,7 @@ pub(crate) async fn ended(process: rustix::fd::OwnedFd) {
         reason = "its successor is unsafe, and this owns its descriptor"
     )]
     let process = tokio::io::unix::AsyncFd::new(process).unwrap();
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), process.readable());
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(120), process.readable());
     drop(
         ended
             .await
