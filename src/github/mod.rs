@@ -1,5 +1,7 @@
-//! GitHub: what a runner of GitHub Actions reads of a step, and what started the step.
+//! GitHub: what a runner of GitHub Actions reads of a step, what started the step, and what the
+//! step says on GitHub.
 
+pub mod body;
 pub mod chat;
 pub mod event;
 pub mod guard;
