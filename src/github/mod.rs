@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod chat;
+pub mod check;
 pub mod event;
 pub mod guard;
 pub mod log;
