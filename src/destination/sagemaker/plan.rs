@@ -166,7 +166,9 @@ impl SagemakerPlan {
         lines
     }
 
-    fn instances(&self) -> String {
+    /// The training job's instances, for people.
+    #[must_use]
+    pub(crate) fn instances(&self) -> String {
         let settings = &self.settings;
         let groups = settings.instance_groups.iter();
         let groups = groups.map(|group| {
@@ -190,7 +192,9 @@ impl SagemakerPlan {
         text
     }
 
-    fn highest_cost(&self) -> String {
+    /// What a run can cost at most, for people.
+    #[must_use]
+    pub(crate) fn highest_cost(&self) -> String {
         let cost = &self.cost;
         let most = cost
             .max_cost
