@@ -91,6 +91,10 @@ pub enum Command {
     },
     /// Set or show the baseline.
     Baseline(Baseline),
+    /// Write the report of another workflow's run on its pull request, which may be a fork's.
+    Post(Post),
+    /// Read the comment that started the workflow: `/train` by somebody who may write here.
+    Chat,
     /// Print a shell completion script.
     Completions {
         /// The shell.
@@ -98,6 +102,12 @@ pub enum Command {
     },
     /// Print the man page.
     Man,
+    /// Be the Action: take the inputs of a step of GitHub Actions.
+    #[command(hide = true)]
+    Action,
+    /// Clean up after a step of GitHub Actions that was killed.
+    #[command(hide = true)]
+    PostAction,
     /// Become a command that must not outlive its supervisor.
     #[command(hide = true)]
     Become {
@@ -219,6 +229,31 @@ pub struct Train {
     /// Another value for a hyperparameter; may be repeated.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = pair)]
     pub hyperparameters: Vec<(String, String)>,
+    /// In a workflow with rights of its own (`pull_request_target`, `issue_comment`,
+    /// `workflow_run`): run the code of a fork with them.
+    #[arg(long)]
+    pub allow_fork_code: bool,
+    /// What GitHub is told.
+    #[command(flatten)]
+    pub tell: Tell,
+}
+
+/// What GitHub is told of a run, in a job of GitHub Actions whose environment has a
+/// `GITHUB_TOKEN`.
+#[derive(Debug, Clone, Args)]
+pub struct Tell {
+    /// Write no comment on the pull request.
+    #[arg(long, help_heading = "In GitHub Actions")]
+    pub no_comment: bool,
+    /// Make no check on the commit.
+    #[arg(long, help_heading = "In GitHub Actions")]
+    pub no_check: bool,
+    /// Fail when comment or check cannot be written.
+    #[arg(long, help_heading = "In GitHub Actions")]
+    pub require_report: bool,
+    /// The pull request, where the event that started the workflow is none of one.
+    #[arg(long, value_name = "NUMBER", help_heading = "In GitHub Actions")]
+    pub pull_request: Option<u64>,
 }
 
 /// Where jobs are.
@@ -326,6 +361,23 @@ pub struct Collect {
     /// Where the jobs are.
     #[command(flatten)]
     pub place: Place,
+    /// What GitHub is told.
+    #[command(flatten)]
+    pub tell: Tell,
+}
+
+/// Arguments of `post`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For `on: workflow_run`: the pull request is found by the other run's commit, never by what the report says.\n\nExamples:\n  mlaction post --report report/report.json"
+)]
+pub struct Post {
+    /// The report that the other run left: report.json, which may be anybody's.
+    #[arg(long, value_name = "FILE")]
+    pub report: PathBuf,
+    /// What GitHub is told.
+    #[command(flatten)]
+    pub tell: Tell,
 }
 
 /// Arguments of `stop`.
@@ -428,6 +480,24 @@ pub enum Format {
     Html,
     /// For programs.
     Json,
+}
+
+/// The program's name in the Action's image for the step that cleans up. The runner gives that
+/// step the arguments of the main step, and no way to tell them apart.
+/// <https://github.com/actions/runner/blob/v2.336.0/src/Runner.Worker/Handlers/ContainerActionHandler.cs>
+const POST_ACTION: &str = "mlaction-post";
+
+impl Cli {
+    /// The command line of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let program = std::env::args_os().next().map(PathBuf::from);
+        let name = program.as_ref().and_then(|program| program.file_name());
+        if name.is_some_and(|name| name == POST_ACTION) {
+            return Self::parse_from(["mlaction", "post-action"]);
+        }
+        Self::parse()
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

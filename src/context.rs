@@ -38,9 +38,7 @@ impl Context {
     /// Reads the surroundings of the project in `root`.
     #[must_use]
     pub fn read(root: &Path) -> Self {
-        let env: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let env = environment();
         Self {
             now: Timestamp::now(),
             git: git(root),
@@ -79,6 +77,14 @@ impl Context {
             .map(|dir| dir.join(name))
             .find(|path| is_program(path))
     }
+}
+
+/// Variables of this process that are valid UTF-8.
+#[must_use]
+pub fn environment() -> BTreeMap<String, String> {
+    let all = std::env::vars_os();
+    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// `MLACTION_CACHE_DIR`, the XDG cache folder, or a folder in the project when there is no home.

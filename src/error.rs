@@ -1,6 +1,7 @@
 //! The one error type: what failed, why, what now, and the exit code that goes with it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// How the process ends. The table in `docs/exit-codes.md` is generated from this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,19 @@ pub struct Error {
     rendered: Option<String>,
     /// The same may work the next time.
     is_passing: bool,
+    /// Lines of files that it is about.
+    notes: Vec<Note>,
+}
+
+/// What is wrong with a line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub text: String,
 }
 
 impl Error {
@@ -106,6 +120,7 @@ impl Error {
             hint: None,
             rendered: None,
             is_passing: false,
+            notes: Vec::new(),
         }
     }
 
@@ -138,6 +153,19 @@ impl Error {
     pub fn rendered(mut self, text: String) -> Self {
         self.rendered = Some(text);
         self
+    }
+
+    /// Adds the lines of files that it is about, for those who show files.
+    #[must_use]
+    pub fn noted(mut self, notes: Vec<Note>) -> Self {
+        self.notes = notes;
+        self
+    }
+
+    /// The lines of files that it is about.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// The same as the reason why something else cannot be done.
@@ -184,6 +212,7 @@ impl Error {
             hint,
             rendered,
             is_passing: _,
+            notes: _,
         } = self;
         let mut text = String::new();
         if let Some(rendered) = rendered {

@@ -30,3 +30,4 @@ pub mod report;
 pub mod run;
 pub mod scaffold;
 pub mod talk;
+pub(crate) mod transport;

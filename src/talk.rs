@@ -3,19 +3,24 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc::UnboundedSender;
 
-use crate::github::log;
+use crate::error::Error;
+use crate::github::log::{self, Level};
 
 /// What ends sooner needs no word about its progress.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often a changing line is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
+
+static LISTENER: OnceLock<UnboundedSender<String>> = OnceLock::new();
 
 static ON_RUNNER: AtomicBool = AtomicBool::new(false);
 
@@ -103,6 +108,10 @@ impl Talk {
     /// Starts a step that takes a while.
     #[must_use]
     pub fn step(&self, name: &str) -> Step {
+        if let Some(listener) = LISTENER.get() {
+            // NOTE: who listened may have heard enough.
+            let _ = listener.send(name.to_owned());
+        }
         let bar = if self.redraws && self.volume >= Volume::Normal {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_style(style());
@@ -126,12 +135,45 @@ pub fn always(text: &str) {
     line(text);
 }
 
-/// Has GitHub show a failure beside the run, where its runner reads what is said.
-pub fn annotate(title: &str, text: &str) {
+/// Has GitHub show something beside the run, where its runner reads what is said.
+pub fn annotate(level: Level, title: &str, text: &str) {
+    command(&log::annotation(level, None, title, text));
+}
+
+/// Has GitHub show an error beside the run, and beside the lines of files that it is about.
+pub fn annotate_error(error: &Error) {
+    let notes = error.notes();
+    if notes.is_empty() {
+        return annotate(Level::Error, "mlaction", &error.to_string());
+    }
+    for note in notes.iter().take(log::MOST) {
+        let path = note.path.canonicalize();
+        let path = path.as_ref().unwrap_or(&note.path).to_string_lossy();
+        let place = log::Place {
+            path: &path,
+            line: note.line,
+        };
+        command(&log::annotation(
+            Level::Error,
+            Some(place),
+            "mlaction",
+            &note.text,
+        ));
+    }
+}
+
+/// A line that a runner of GitHub Actions is to take for a command.
+fn command(line: &str) {
     if reads_commands() {
         // NOTE: there is nowhere left to report that standard error is gone.
-        let _ = writeln!(std::io::stderr(), "{}", log::error(title, text));
+        let _ = writeln!(std::io::stderr(), "{line}");
     }
+}
+
+/// Has somebody hear of each step that begins; the first one to ask.
+pub fn listen(listener: UnboundedSender<String>) {
+    // NOTE: a process does one thing that is listened to.
+    let _ = LISTENER.set(listener);
 }
 
 /// Whether a runner of GitHub Actions reads what is said.

@@ -1,12 +1,16 @@
 //! One file per subcommand: wiring only.
 
+mod action;
 pub mod baseline;
+mod chat;
 pub mod check;
 pub mod image;
 pub mod init;
 pub mod jobs;
 mod log_screen;
 pub mod metrics;
+mod post;
+mod post_action;
 pub mod schema;
 pub mod show;
 pub mod train;
@@ -62,6 +66,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Metrics(arguments) => metrics::run(&project, arguments, &talk),
         Command::Image { action } => image::run(&root()?, action, &talk),
         Command::Baseline(arguments) => baseline::run(&root()?, arguments, &talk),
+        Command::Post(arguments) => post::run(arguments, &talk),
+        Command::Chat => chat::run(&talk),
+        Command::Action => action::run(),
+        Command::PostAction => post_action::run(&talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mlaction", &mut script);

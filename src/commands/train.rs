@@ -8,7 +8,11 @@ use crate::config;
 use crate::context::Context;
 use crate::data::known::Known;
 use crate::error::{Error, ExitCode, Result};
+use crate::github::entry::{self, Entry};
+use crate::github::log::Level;
 use crate::github::runner::Runner;
+use crate::github::state::Begun;
+use crate::github::tell::{self, Desk, Teller, Told};
 use crate::plan::{Choices, Plan, text};
 use crate::record;
 use crate::report;
@@ -24,9 +28,18 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         destination,
         baseline,
         hyperparameters,
+        allow_fork_code,
+        tell,
     } = arguments;
-    let config = config::load(root, color())?;
     let context = Context::read(root);
+    let runtime = runtime()?;
+    // A plan is made offline, and runs nobody's code.
+    let entry = match dry_run {
+        true => None,
+        false => runtime.block_on(Entry::of(&context, root, &tell, allow_fork_code))?,
+    };
+    let source = runtime.block_on(source(root, entry.as_ref(), &context, talk))?;
+    let config = config::of_source(root, &source, color())?;
     let choices = Choices {
         destination,
         baseline,
@@ -35,7 +48,7 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         hyperparameters,
     };
     let known = Known::load(&context.cache, root, context.now.as_second());
-    let plan = talk.watch(
+    let mut plan = talk.watch(
         "reading code and data",
         || report::text::bytes(known.bytes()),
         || Plan::new(config, choices, &context, &record::past(root), &known),
@@ -64,16 +77,49 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         talk.say(&line);
     }
     talk.detail(&text::render(&plan));
-    if detach && plan.reuse.is_none() {
-        return left(&plan, &context, json, talk);
+    let runner = Runner::of(&context.env);
+    if let Some(runner) = &runner {
+        Begun::leave(runner, root, &plan.run)?;
     }
-    let runtime = runtime()?;
-    let mut plan = plan;
+    let desk = match entry {
+        Some(entry) => {
+            entry.can_reach(&plan.destination)?;
+            let path = entry::path_in_repository(&context, root);
+            Desk::open(
+                &context.env,
+                entry,
+                &tell,
+                &plan.project,
+                plan.destination.name(),
+            )
+            .map(|desk| desk.with_gates(&source, path.as_deref()))
+        }
+        None => None,
+    };
+    if detach && plan.reuse.is_none() {
+        let job = runtime.block_on(left(&plan, desk, &context, runner.as_ref(), &tell, talk))?;
+        return print(&match json {
+            true => {
+                to_json(&serde_json::json!({"schema_version": 1, "run": plan.run, "job": job}))?
+            }
+            false => format!("{job}\n"),
+        });
+    }
     let aws = runtime.block_on(run::baseline::access(&plan, &context));
     if let Some(aws) = &aws {
         runtime.block_on(run::baseline::read(&mut plan, &aws.config))?;
     }
-    let Reported { report, folder } = runtime.block_on(run::run(&plan, &context, talk))?;
+    let (ended, told) = runtime.block_on(async {
+        let teller = desk.map(|desk| Teller::start(desk, &plan));
+        let ended = run::run(&plan, &context, talk).await;
+        let told = match teller {
+            Some(teller) => teller.finish(&ended).await,
+            None => Told::default(),
+        };
+        (ended, told)
+    });
+    let told = tell::conclude(&told, &tell, runner.as_ref(), talk);
+    let Reported { report, folder } = ended?;
     print(&if json {
         to_json(&report)?
     } else {
@@ -84,12 +130,12 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         folder.join(record::REPORT_HTML).display()
     ));
     let code = run::exit_code(&plan, report.status);
-    if let Some(runner) = Runner::of(&context.env) {
+    if let Some(runner) = &runner {
         runner.report(&report, &folder, code == ExitCode::Ok)?;
         if code != ExitCode::Ok {
             let (_, words) = report::text::status(report.status);
             let reason = report.reason.as_deref().unwrap_or(words);
-            talk::annotate(&report.project, reason);
+            talk::annotate(Level::Error, &report.project, reason);
         }
     }
     if let Some(aws) = &aws {
@@ -97,21 +143,57 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         aws.credentials.forget();
         runtime.block_on(run::baseline::set(&plan, &report, &aws.config, talk))?;
     }
-    Ok(code.code())
+    match code {
+        ExitCode::Ok => told.map(|()| code.code()),
+        code => Ok(code.code()),
+    }
 }
 
-/// Launches the training job, and leaves it.
-fn left(plan: &Plan, context: &Context, json: bool, talk: &Talk) -> Result<u8> {
-    let job = runtime()?.block_on(run::detached::detach(plan, context, talk))?;
+/// The project's configuration; of a pull request, with what money hangs on as the base branch
+/// has it.
+async fn source(
+    root: &Path,
+    entry: Option<&Entry>,
+    context: &Context,
+    talk: &Talk,
+) -> Result<String> {
+    let source = config::source(root)?;
+    let Some(entry) = entry else {
+        return Ok(source);
+    };
+    let (source, words) = entry.guarded(context, root, source).await?;
+    if let Some(words) = words {
+        talk.say(&format!("warning: {words}"));
+        talk::annotate(Level::Warning, "mlaction", &words);
+    }
+    Ok(source)
+}
+
+/// Launches the training job, leaves it, and gives its name.
+async fn left(
+    plan: &Plan,
+    desk: Option<Desk>,
+    context: &Context,
+    runner: Option<&Runner>,
+    tell: &cli::Tell,
+    talk: &Talk,
+) -> Result<String> {
+    let teller = desk.map(|desk| Teller::start(desk, plan));
+    let job = run::detached::detach(plan, context, talk).await;
+    let told = match (teller, &job) {
+        (None, _) => Told::default(),
+        (Some(teller), Ok(job)) => teller.leave(job).await,
+        (Some(teller), Err(error)) => teller.finish(&Err(error.clone())).await,
+    };
+    let told = tell::conclude(&told, tell, runner, talk);
+    let job = job?;
+    told?;
     talk.say(
         "`mlaction collect` reports it when it has ended, `mlaction watch` shows how it goes on",
     );
-    if let Some(runner) = Runner::of(&context.env) {
+    if let Some(runner) = runner {
         runner.output("run", &plan.run)?;
         runner.output("job", &job)?;
     }
-    print(&match json {
-        true => to_json(&serde_json::json!({"schema_version": 1, "run": plan.run, "job": job}))?,
-        false => format!("{job}\n"),
-    })
+    Ok(job)
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeTable;
 
-use crate::error::{Error, ExitCode, Result};
+use crate::error::{Error, ExitCode, Note, Result};
 use problem::Problem;
 use raw::RawConfig;
 
@@ -71,20 +71,40 @@ pub fn find_root(from: &Path) -> Result<PathBuf> {
 /// # Errors
 /// One error that shows every problem of the file, with excerpts.
 pub fn load(root: &Path, color: bool) -> Result<Config> {
-    let path = root.join(FILE_NAME);
-    let source = read(&path)?;
-    parse(root, &source).map_err(|problems| {
+    of_source(root, &source(root)?, color)
+}
+
+/// The text of the project's configuration.
+///
+/// # Errors
+/// It cannot be read, or is no text of a sensible size.
+pub fn source(root: &Path) -> Result<String> {
+    read(&root.join(FILE_NAME))
+}
+
+/// Checks the configuration of the project in `root`, in place of the one that lies there.
+///
+/// # Errors
+/// As for [`load`].
+pub fn of_source(root: &Path, source: &str, color: bool) -> Result<Config> {
+    parse(root, source).map_err(|problems| {
         let count = match problems.len() {
             1 => "1 problem".to_owned(),
             n if n > check::MANY => format!("{n} problems (the first {} are shown)", check::MANY),
             n => format!("{n} problems"),
         };
-        Error::new(ExitCode::Config, format!("{count} in {FILE_NAME}")).rendered(problem::render(
-            &problems[..problems.len().min(check::MANY)],
-            FILE_NAME,
-            &source,
-            color,
-        ))
+        let shown = &problems[..problems.len().min(check::MANY)];
+        let note = |problem: &Problem| {
+            let (line, _) = problem.position(source)?;
+            Some(Note {
+                path: root.join(FILE_NAME),
+                line,
+                text: problem.message.clone(),
+            })
+        };
+        Error::new(ExitCode::Config, format!("{count} in {FILE_NAME}"))
+            .rendered(problem::render(shown, FILE_NAME, source, color))
+            .noted(shown.iter().filter_map(note).collect())
     })
 }
 

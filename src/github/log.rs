@@ -28,11 +28,42 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.collect())
 }
 
-/// An error that GitHub shows beside the run.
+/// Most annotations of a kind that the runner keeps of a step (the same file).
+pub const MOST: usize = 10;
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// It failed.
+    Error,
+    /// Somebody should look at it.
+    Warning,
+}
+
+/// A line of a file that is checked out.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The file, where this process sees it: the runner knows the folders of containers.
+    pub path: &'a str,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// An annotation: GitHub shows it beside the run, and beside its line if it has one.
 #[must_use]
-pub fn error(title: &str, message: &str) -> String {
+pub fn annotation(level: Level, place: Option<Place<'_>>, title: &str, message: &str) -> String {
+    let name = match level {
+        Level::Error => "error",
+        Level::Warning => "warning",
+    };
+    let place = place.map(|Place { path, line }| format!("file={},line={line},", property(path)));
     let message: String = message.chars().take(MESSAGE).collect();
-    format!("::error title={}::{}", property(title), data(&message))
+    format!(
+        "::{name} {}title={}::{}",
+        place.unwrap_or_default(),
+        property(title),
+        data(&message)
+    )
 }
 
 fn data(text: &str) -> String {
@@ -67,8 +98,16 @@ mod tests {
         assert_eq!(harmless("x\r::error::y\nz"), "x\r| ::error::y\nz");
         assert_eq!(harmless("a ##[group]b"), "a ## [group]b");
         assert_eq!(
-            error("a: b, c", "50%\n::warning::x"),
+            annotation(Level::Error, None, "a: b, c", "50%\n::warning::x"),
             "::error title=a%3A b%2C c::50%25%0A::warning::x"
+        );
+        let place = Place {
+            path: "a,b.toml",
+            line: 3,
+        };
+        assert_eq!(
+            annotation(Level::Warning, Some(place), "t", "m"),
+            "::warning file=a%2Cb.toml,line=3,title=t::m"
         );
     }
 
@@ -76,7 +115,8 @@ mod tests {
         #[test]
         fn nothing_is_a_command(text in "(::|##\\[|[\r\n \u{a0}]|[a-z:#\\[])*") {
             prop_assert_eq!(commands(&harmless(&text)), 0);
-            let error = error(&text, &text);
+            let place = Place { path: &text, line: 1 };
+            let error = annotation(Level::Error, Some(place), &text, &text);
             prop_assert_eq!(error.lines().count(), 1);
             prop_assert!(!error.contains('\r'));
         }

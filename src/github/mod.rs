@@ -1,11 +1,19 @@
-//! GitHub: what a runner of GitHub Actions reads of a step, what started the step, and what the
-//! step says on GitHub.
+//! GitHub: the event that started a workflow, what its runner reads of a step, and what a run says
+//! on a pull request.
 
+pub mod api;
 pub mod body;
 pub mod chat;
 pub mod check;
+pub mod comment;
+pub mod entry;
 pub mod event;
 pub mod guard;
+pub mod inputs;
+pub mod limits;
 pub mod log;
 mod names;
 pub mod runner;
+pub mod state;
+pub mod subject;
+pub mod tell;

@@ -13,7 +13,7 @@ use crate::error::{IoContext as _, Result};
 use crate::plan::TRAIN;
 use crate::record;
 use crate::report::jobs::JobInfo;
-use crate::report::{Report, markdown};
+use crate::report::{Report, Status, markdown};
 
 /// A longer summary is not shown at all.
 /// <https://github.com/actions/runner/blob/v2.336.0/src/Runner.Worker/FileCommandManager.cs>
@@ -27,6 +27,8 @@ const CUT: &str = "\n\n… The rest is in `report.md`.\n";
 pub struct Runner {
     output: Option<PathBuf>,
     summary: Option<PathBuf>,
+    state: Option<PathBuf>,
+    workspace: Option<PathBuf>,
 }
 
 impl Runner {
@@ -40,6 +42,8 @@ impl Runner {
         is_runner(env).then(|| Self {
             output: file("GITHUB_OUTPUT"),
             summary: file("GITHUB_STEP_SUMMARY"),
+            state: file("GITHUB_STATE"),
+            workspace: file("GITHUB_WORKSPACE"),
         })
     }
 
@@ -48,10 +52,32 @@ impl Runner {
     /// # Errors
     /// The runner's files cannot be written.
     pub fn report(&self, report: &Report, folder: &Path, passed: bool) -> Result<()> {
-        for (name, value) in outputs(report, folder, passed) {
+        for (name, value) in outputs(report, &self.in_workspace(folder), passed) {
             self.output(name, &value)?;
         }
         self.summary(&markdown::render(report))
+    }
+
+    /// Hands on what another workflow's run reported.
+    ///
+    /// # Errors
+    /// The runner's files cannot be written.
+    pub fn report_of_another(&self, report: &Report) -> Result<()> {
+        self.output("run", &report.run)?;
+        self.output("status", &status(report))?;
+        self.output("outcome", outcome(report.status))?;
+        self.summary(&markdown::render(report))
+    }
+
+    /// A folder as other steps find it: those that run beside the Action's container see the
+    /// workspace at another place.
+    fn in_workspace(&self, folder: &Path) -> PathBuf {
+        let inner = |workspace: &PathBuf| {
+            let (workspace, folder) = (workspace.canonicalize().ok()?, folder.canonicalize().ok()?);
+            folder.strip_prefix(workspace).map(Path::to_path_buf).ok()
+        };
+        let inner = self.workspace.as_ref().and_then(inner);
+        inner.unwrap_or_else(|| folder.to_path_buf())
     }
 
     /// Sets an output of the step.
@@ -59,13 +85,15 @@ impl Runner {
     /// # Errors
     /// The runner's file cannot be written.
     pub fn output(&self, name: &str, value: &str) -> Result<()> {
-        let Some(path) = &self.output else {
-            return Ok(());
-        };
-        let what = || format!("cannot write `{}`", path.display());
-        // Whoever knows where the value ends could begin another one.
-        let end = format!("end-{}", random().doing(what)?);
-        append(path, &format!("{name}<<{end}\n{value}\n{end}\n")).doing(what)
+        set(self.output.as_deref(), name, value)
+    }
+
+    /// Leaves something for the step that cleans up.
+    ///
+    /// # Errors
+    /// The runner's file cannot be written.
+    pub fn state(&self, name: &str, value: &str) -> Result<()> {
+        set(self.state.as_deref(), name, value)
     }
 
     /// Adds Markdown to the job's summary, as much of it as fits.
@@ -87,6 +115,17 @@ impl Runner {
 pub fn is_runner(env: &BTreeMap<String, String>) -> bool {
     env.get("GITHUB_ACTIONS")
         .is_some_and(|value| value == "true")
+}
+
+/// Adds a name and its value to a file of the runner.
+fn set(path: Option<&Path>, name: &str, value: &str) -> Result<()> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let what = || format!("cannot write `{}`", path.display());
+    // Whoever knows where the value ends could begin another one.
+    let end = format!("end-{}", random().doing(what)?);
+    append(path, &format!("{name}<<{end}\n{value}\n{end}\n")).doing(what)
 }
 
 fn append(path: &Path, text: &str) -> std::io::Result<()> {
@@ -132,13 +171,12 @@ fn outputs(report: &Report, folder: &Path, passed: bool) -> Vec<(&'static str, S
     let environment = &report.lineage.environment;
     let mut all = vec![
         ("run", report.run.clone()),
-        (
-            "status",
-            json!(report.status).as_str().unwrap_or_default().to_owned(),
-        ),
+        ("status", status(report)),
+        ("outcome", outcome(report.status).to_owned()),
         ("passed", passed.to_string()),
         ("metrics", Value::Object(metrics).to_string()),
         ("report_path", file(record::REPORT_HTML)),
+        ("record", folder.display().to_string()),
         (
             "image",
             environment.get("image").cloned().unwrap_or_default(),
@@ -154,6 +192,25 @@ fn outputs(report: &Report, folder: &Path, passed: bool) -> Vec<(&'static str, S
         all.push(("model", file(&model.file)));
     }
     all
+}
+
+fn status(report: &Report) -> String {
+    json!(report.status).as_str().unwrap_or_default().to_owned()
+}
+
+/// How a run ended, in the words that GitHub has for steps and checks.
+#[must_use]
+pub fn outcome(status: Status) -> &'static str {
+    match status {
+        Status::Passed => "success",
+        Status::Inconclusive => "neutral",
+        Status::Cancelled | Status::Stopped => "cancelled",
+        Status::GateFailed
+        | Status::BuildFailed
+        | Status::JobFailed
+        | Status::NoCapacity
+        | Status::TimedOut => "failure",
+    }
 }
 
 fn cost(job: &JobInfo) -> Option<f64> {

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::credentials::{self, Login};
 use super::reference::Reference;
-use super::transport::{Answer, Failure};
 use super::{Manifest, publish_error};
 use crate::error::{Error, Result};
 use crate::report::text;
+use crate::transport::{Answer, Failure};
 
 /// Longest quotation of what a registry says, in characters.
 const QUOTED: usize = 300;

@@ -15,10 +15,10 @@ use super::push_name::PushName;
 use super::push_refusal::Refusal;
 use super::push_stream::{Account, Amount, events};
 use super::reference::{Reference, Repository};
-use super::transport::{pause, seed};
 use super::{Manifest, publish_error};
 use crate::error::{Error, Result};
 use crate::image::BuiltImage;
+use crate::transport::{pause, seed};
 
 /// How often a push is begun at most. The engine itself repeats each layer five times.
 const ATTEMPTS: u32 = 5;

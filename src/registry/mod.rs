@@ -23,7 +23,6 @@ pub mod push_stream;
 pub mod reference;
 mod same;
 pub mod settings;
-pub(crate) mod transport;
 
 use std::collections::BTreeMap;
 use std::fmt;

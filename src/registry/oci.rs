@@ -18,8 +18,8 @@ use super::answers::Asked;
 use super::challenge::{self, Challenge};
 use super::credentials::{Credentials, Login};
 use super::reference::{Reference, Repository, is_digest};
-use super::transport::{Answer, Call, Transport, seed};
 use crate::error::Result;
+use crate::transport::{Answer, Call, Transport, seed};
 
 /// Docker's manifest of one image.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";

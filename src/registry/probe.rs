@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use super::answers::Asked;
 use super::oci::{Client, redirected};
 use super::reference::Reference;
-use super::transport::Answer;
+use crate::transport::Answer;
 
 /// Enough that a full disk cannot take it, and little enough that a server written in Go reads it
 /// to its end before it answers with an error (256 kB), rather than break the connection.

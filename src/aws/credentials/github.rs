@@ -23,7 +23,7 @@ use serde::Deserialize;
 use super::refusal::{Refusal, Session};
 use crate::aws::loader;
 use crate::registry::challenge::query;
-use crate::registry::transport::{Answer, Call, Transport, pause, seed};
+use crate::transport::{Answer, Call, Transport, pause, seed};
 
 /// Signing in takes no longer than this: a request waits for it.
 const WHOLE: Duration = Duration::from_secs(25);

@@ -6,8 +6,8 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::error::{Error, ExitCode, chain};
-use crate::registry::transport::Failure;
 use crate::report::text;
+use crate::transport::Failure;
 
 /// Longest quotation, in characters.
 const QUOTED: usize = 300;

@@ -11,6 +11,12 @@ use crate::destination::sagemaker::jobs::{Jobs, ListedJob, Wanted, Which};
 use crate::destination::sagemaker::names::DETACHED;
 use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
+use crate::github::api::Api;
+use crate::github::entry::Entry;
+use crate::github::runner::Runner;
+use crate::github::subject::Subject;
+use crate::github::tell::{self, Desk};
+use crate::plan::Plan;
 use crate::record;
 use crate::report::{Report, text};
 use crate::run::detached::collect::{Collected, Collector};
@@ -28,12 +34,15 @@ pub(in crate::commands) fn collect(
         wait,
         json,
         place,
+        tell,
     } = arguments;
     let site = Site::find(root, place.destination)?;
+    let runtime = runtime()?;
+    let entry = runtime.block_on(Entry::of(&site.context, root, &tell, false))?;
     for line in record::explain_interrupted(root)? {
         talk.say(&line);
     }
-    let round = runtime()?.block_on(async {
+    let round = runtime.block_on(async {
         let aws = site.access().await;
         let mut round = Round {
             jobs: site.jobs(&aws),
@@ -53,6 +62,9 @@ pub(in crate::commands) fn collect(
             reports: Vec::new(),
             errors: Vec::new(),
             json,
+            api: entry.and_then(|entry| entry.api),
+            runner: Runner::of(&site.context.env),
+            tell: &tell,
         };
         let pause = Duration::from_secs(site.plan.poll_seconds);
         loop {
@@ -107,6 +119,10 @@ struct Round<'a> {
     reports: Vec<(Report, ExitCode)>,
     errors: Vec<Error>,
     json: bool,
+    /// GitHub, in a job of its own with a token.
+    api: Option<Api>,
+    runner: Option<Runner>,
+    tell: &'a cli::Tell,
 }
 
 impl Round<'_> {
@@ -158,7 +174,12 @@ impl Round<'_> {
                     "report: {}",
                     folder.join(record::REPORT_HTML).display()
                 ));
-                let code = run::exit_code(&record::load_plan(&folder)?, report.status);
+                let plan = record::load_plan(&folder)?;
+                let code = run::exit_code(&plan, report.status);
+                if let Some(runner) = &self.runner {
+                    runner.report(&report, &folder, code == ExitCode::Ok)?;
+                }
+                self.tell(job, &plan, &report).await?;
                 self.reports.push((report, code));
             }
             Ok(Collected::Elsewhere(by)) => {
@@ -178,6 +199,28 @@ impl Round<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells GitHub where the job was launched from.
+    async fn tell(&self, job: &ListedJob, plan: &Plan, report: &Report) -> Result<()> {
+        let Some(api) = &self.api else {
+            return Ok(());
+        };
+        let env = &self.collector.context.env;
+        let (number, commit) = (job.tag("pull-request"), job.tag("commit"));
+        let desk = match Subject::of_job(api, number, commit).await {
+            Ok(subject) => Desk::new(
+                env,
+                api.clone(),
+                subject,
+                self.tell,
+                &plan.project,
+                plan.destination.name(),
+            ),
+            Err(problem) => return Err(problem.into()),
+        };
+        let told = desk.report(report, plan.report.inconclusive).await;
+        tell::conclude(&told, self.tell, self.runner.as_ref(), self.collector.talk)
     }
 
     async fn is_interrupted_within(&mut self, pause: Duration) -> bool {

@@ -31,14 +31,12 @@ const ERROR: (usize, usize) = (60, 200);
 /// Where a comment belongs, and what it links to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
-    /// Name of the workflow (`GITHUB_WORKFLOW`).
-    pub workflow: String,
+    /// The comment's first line, by which it is found.
+    pub marker: String,
     /// Address of the workflow's run.
     pub run_url: Option<String>,
     /// The commit that was trained, as the pull request has it.
     pub commit: Option<String>,
-    /// Address of the full report.
-    pub report_url: Option<String>,
 }
 
 /// The line that a comment begins with and is found by: one for each workflow, project and
@@ -81,7 +79,7 @@ pub fn planned(plan: &Plan, links: &Links) -> String {
         state + "\n",
         self::plan(plan),
     ];
-    of_plan(plan, links, &parts)
+    of_plan(links, &parts)
 }
 
 /// The comment while the run is under way: its phases, each with its duration in seconds when it
@@ -107,14 +105,13 @@ pub fn running(plan: &Plan, phases: &[(String, Option<f64>)], links: &Links) -> 
         },
         fold("Plan", &self::plan(plan)),
     ];
-    of_plan(plan, links, &parts)
+    of_plan(links, &parts)
 }
 
 /// The comment when there is a report.
 #[must_use]
 pub fn ended(report: &Report, links: &Links) -> String {
-    let marker = marker(&links.workflow, &report.project, &report.destination);
-    whole(marker, &[report::markdown::render(report), footer(links)])
+    whole(links, &[report::markdown::render(report), footer(links)])
 }
 
 /// The comment when the run ended without a report. The error is shown as it is.
@@ -126,7 +123,7 @@ pub fn broken(project: &str, destination: &str, error: &str, links: &Links) -> S
         excerpt(error),
         footer(links),
     ];
-    whole(marker(&links.workflow, project, destination), &parts)
+    whole(links, &parts)
 }
 
 /// An error as a terminal shows it, as much of it as fits.
@@ -147,13 +144,13 @@ pub(super) fn plan(plan: &Plan) -> String {
     joined(&[what(plan), gates(plan), hyperparameters(plan)])
 }
 
-fn of_plan(plan: &Plan, links: &Links, parts: &[String]) -> String {
-    let marker = marker(&links.workflow, &plan.project, plan.destination.name());
-    whole(marker, &[joined(parts), footer(links)])
+fn of_plan(links: &Links, parts: &[String]) -> String {
+    whole(links, &[joined(parts), footer(links)])
 }
 
 /// A body that GitHub takes.
-fn whole(marker: String, parts: &[String]) -> String {
+fn whole(links: &Links, parts: &[String]) -> String {
+    let marker = &links.marker;
     let body = format!("{marker}\n{}", joined(parts));
     match body.len() > MOST {
         false => body,
@@ -270,10 +267,9 @@ fn footer(links: &Links) -> String {
     };
     let commit = links.commit.as_deref().and_then(names::sha);
     let parts = [
-        link("Workflow run", &links.run_url),
+        link("The workflow's run, with the whole report", &links.run_url),
         // GitHub makes a link of it.
         commit.map(|sha| format!("commit {sha}")),
-        link("Full report", &links.report_url),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     match parts.is_empty() {

@@ -7,12 +7,9 @@ use crate::report::sample as reports;
 
 fn links() -> Links {
     Links {
-        workflow: "Train on PR".to_owned(),
+        marker: marker("Train on PR", "churn", "gpu"),
         run_url: Some("https://github.com/octo-org/octo-repo/actions/runs/42".to_owned()),
         commit: Some("ec26c3e57ca3a959ca5aad62de7213c562f8c821".to_owned()),
-        report_url: Some(
-            "https://github.com/octo-org/octo-repo/actions/runs/42/artifacts/7".to_owned(),
-        ),
     }
 }
 
@@ -100,7 +97,7 @@ fn only_addresses_are_linked_to() {
 #[test]
 fn the_longest_bodies_fit() {
     let mut links = links();
-    links.workflow = "é".repeat(1_000);
+    links.marker = marker(&"é".repeat(1_000), "p", "d");
     let plan = plans::with_text(&"`@team|".repeat(200), 500);
     let phases: Vec<_> = (0..500)
         .map(|_| ("|".repeat(500), Some(f64::NAN)))
@@ -118,7 +115,7 @@ fn the_longest_bodies_fit() {
         ),
     ] {
         assert!(body.len() <= MOST, "{}", body.len());
-        assert!(body.contains("[Full report]"), "{body}");
+        assert!(body.contains("[The workflow's run"), "{body}");
         assert_eq!(
             body.matches("<details").count(),
             body.matches("</details>").count()
@@ -131,7 +128,7 @@ proptest! {
 
     #[test]
     fn bodies_keep_their_structure_and_their_one_marker(text in hostile()) {
-        let links = Links { workflow: text.clone(), ..links() };
+        let links = Links { marker: marker(&text, &text, &text), ..links() };
         let bodies = |text: &str, links: &Links| {
             let plan = plans::with_text(text, 2);
             [

@@ -1,5 +1,5 @@
-//! HTTP for registries: pooled connections, TLS when it is needed, proxies, deadlines, bounded
-//! bodies and bounded repetition.
+//! HTTP for registries, token servers and GitHub: pooled connections, TLS when it is needed, proxies,
+//! deadlines, bounded bodies and bounded repetition.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -135,7 +135,8 @@ impl Transport {
         }
     }
 
-    async fn once(&self, call: &Call) -> Result<Answer, Failure> {
+    /// Sends a request once, for those who know better when to send it again.
+    pub(crate) async fn once(&self, call: &Call) -> Result<Answer, Failure> {
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.uri.clone();
