@@ -180,17 +180,33 @@ fn the_linters_are_told_to_ignore_nothing_but_three_triggers() {
     assert_eq!(ignored, expected.collect::<Vec<_>>());
 }
 
+/// The commands that an input is for, as its description ends; every one when it names none.
+fn takers(input: &Value) -> BTreeSet<String> {
+    let last = Regex::new(r"For (`[^.]+)\.$").unwrap();
+    let word = Regex::new("`(\\w+)`").unwrap();
+    let found = last.captures(input["description"].as_str().unwrap());
+    let named = found.map(|found| found[1].to_owned()).unwrap_or_default();
+    let words = word.captures_iter(&named);
+    words.map(|word| word[1].to_owned()).collect()
+}
+
 #[test]
 fn steps_give_the_action_what_it_takes_and_read_what_it_gives() {
     let metadata = metadata();
-    let (inputs, outputs) = (names(&metadata, "inputs"), names(&metadata, "outputs"));
+    let outputs = names(&metadata, "outputs");
     let mut used = BTreeSet::new();
     for (path, workflow) in all() {
         for (_, job) in jobs(&workflow) {
             for step in steps(job).filter(|step| step["uses"] == ACTION) {
                 let given = step["with"].as_object().into_iter().flatten();
+                let command = step["with"]["command"].as_str().unwrap_or("train");
                 for (name, _) in given {
-                    assert!(inputs.contains(name), "{path}: no input `{name}`");
+                    let Some(input) = metadata["inputs"].get(name) else {
+                        panic!("{path}: no input `{name}`");
+                    };
+                    let takers = takers(input);
+                    let takes = takers.is_empty() || takers.contains(command);
+                    assert!(takes, "{path}: `{name}` is for {takers:?}, not `{command}`");
                     used.insert(name.clone());
                 }
                 let id = step["id"].as_str().unwrap_or("-");
@@ -220,6 +236,12 @@ fn a_workflow_to_copy_says_what_it_is_for_and_asks_for_no_more_than_it_needs() {
         assert_eq!(workflow["permissions"], serde_json::json!({}), "{path}");
         for (name, job) in jobs(&workflow) {
             assert!(job["timeout-minutes"].is_u64(), "{path}: {name}");
+            let trains = steps(job).any(|step| {
+                let command = step["with"]["command"].as_str().unwrap_or("train");
+                step["uses"] == ACTION && ["train", "collect"].contains(&command)
+            });
+            let concurrency = workflow.get("concurrency").or(job.get("concurrency"));
+            assert!(!trains || concurrency.is_some(), "{path}: {name}");
             let permissions = job["permissions"].as_object().unwrap();
             let has =
                 |right: &str, level: &str| permissions.get(right).is_some_and(|has| has == level);
