@@ -72,8 +72,8 @@ deny: ## Licences, sources and doubles of the dependencies
 bench: ## Measurements beside the peers (minutes); results go to benches/README.md by hand
 	@benches/run
 
-docs: ## Write the generated reference pages again
-	@UPDATE_REFERENCE=1 cargo test --locked --test it reference
+docs: $(TOOLS)/ready ## Write the generated reference pages again
+	@UPDATE_REFERENCE=1 MLACTION_TEST_PYTHON="$(TOOLS)/bin/python" cargo test --locked --test it reference
 
 python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "mlaction needs Python 3.10 or newer: $$("$(PYTHON)" --version)"; exit 1; }
