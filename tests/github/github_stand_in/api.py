@@ -21,9 +21,8 @@ NO_AGENT = (
 
 
 class Api:
-    def __init__(self, github: GitHub, known: Tokens, limits: Limits):
-        self.github, self.tokens, self.limits = github, known, limits
-        self.contract = Contract()
+    def __init__(self, github: GitHub, known: Tokens, limits: Limits, contract: Contract):
+        self.github, self.tokens, self.limits, self.contract = github, known, limits, contract
         self.work: dict[str, Callable] = operations.all()
 
     def identify(self, call: Call, entry: dict) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import replace
 
 from . import events, pulls
@@ -19,8 +20,9 @@ ROLES = ("admin", "maintain", "write", "triage", "read", "none")
 
 
 class Control:
-    def __init__(self, api: Api, faults: Faults, journal: Journal, oidc: Oidc):
+    def __init__(self, api: Api, faults: Faults, journal: Journal, oidc: Oidc, renew: Callable[[], None]):
         self.api, self.github, self.faults, self.journal, self.oidc = api, api.github, faults, journal, oidc
+        self.renew = renew
 
     def answer(self, call: Call) -> Answer:
         name, _, rest = call.path.removeprefix(PREFIX).partition("/")
@@ -35,6 +37,12 @@ class Control:
             return Answer(404, {"error": str(error)})
         except (ValueError, TypeError) as error:
             return Answer(400, {"error": str(error)})
+
+    def post_reset(self, call: Call, rest: str, content: object) -> dict:
+        """All as at the start; requests that hang are broken off."""
+        self.faults.clear()
+        self.renew()
+        return {}
 
     def get_state(self, call: Call, rest: str, content: object) -> dict:
         return self.github.everything()

@@ -4,11 +4,13 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import oidc
 from .api import Api
 from .call import Answer, Call
+from .contract import Contract
 from .control import PREFIX, Control
 from .faults import Fault, Faults
 from .journal import Journal
@@ -27,12 +29,17 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, repository: str, token: str):
         super().__init__((host, port), Handler)
-        github = GitHub(repository)
-        self.journal, self.faults, self.oidc = Journal(), Faults(), Oidc(github)
-        self.api = Api(github, Tokens(token), Limits())
-        self.control = Control(self.api, self.faults, self.journal, self.oidc)
+        self.repository, self.token, self.contract = repository, token, Contract()
+        self.renew()
         self.stopping = threading.Event()
         self.resetting: set[int] = set()
+
+    def renew(self) -> None:
+        """All as at the start."""
+        github = GitHub(self.repository)
+        self.journal, self.faults, self.oidc = Journal(), Faults(), Oidc(github)
+        self.api = Api(github, Tokens(self.token), Limits(), self.contract)
+        self.control = Control(self.api, self.faults, self.journal, self.oidc, self.renew)
 
     def shutdown_request(self, request: socket.socket) -> None:
         """A connection to be reset ends without the farewell that `shutdown` sends."""
@@ -96,8 +103,9 @@ class Handler(BaseHTTPRequestHandler):
             call.operation = self.entry["operation"] = oidc.OPERATION
         else:
             self.server.api.identify(call, self.entry)
-        forgotten = self.server.faults.forgotten
-        fault = self.server.faults.take(call)
+        faults = self.server.faults
+        forgotten = faults.forgotten
+        fault = faults.take(call)
         if fault:
             self.entry["fault"] = fault.fault
             self.server.stopping.wait(fault.milliseconds / 1000)
@@ -105,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is None or fault.is_done_before:
             answer = self.server.oidc.answer(call) if is_oidc else self.server.api.answer(call, self.entry)
         if fault and fault.fault.startswith(("reset", "timeout")):
-            self.leave(fault, forgotten)
+            self.leave(fault, lambda: faults.forgotten == forgotten)
             return
         if fault and fault.barrier:
             fault.barrier.wait(PATIENCE)
@@ -136,12 +144,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.wfile.flush()
 
-    def leave(self, fault: Fault, forgotten: int) -> None:
+    def leave(self, fault: Fault, still: Callable[[], bool]) -> None:
         """No answer: hang until the caller gives up or the faults are forgotten, or break the connection."""
         self.close_connection = True
         if fault.fault.startswith("reset"):
             self.server.resetting.add(id(self.connection))
             return
-        while not self.server.stopping.is_set() and self.server.faults.forgotten == forgotten:
+        while still() and not self.server.stopping.is_set():
             if select.select([self.connection], [], [], 0.2)[0] and not self.connection.recv(1 << 16):
                 return

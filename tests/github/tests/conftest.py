@@ -1,4 +1,4 @@
-"""A stand-in of its own for every test, and a client that holds every answer against the contract."""
+"""A stand-in that begins anew for every test, and a client that holds every answer against the contract."""
 
 import json
 import pathlib
@@ -87,13 +87,19 @@ class StandIn:
         return self.process.wait(30)
 
 
-@pytest.fixture
-def github():
+@pytest.fixture(scope="session")
+def process():
     running = StandIn()
     yield running
-    broken = [entry for entry in running.control("journal")["requests"] if "broke" in str(entry["invalid"])]
-    assert broken == []
     assert running.stop() == 0
+
+
+@pytest.fixture
+def github(process):
+    process.control("reset", {})
+    yield process
+    broken = [entry for entry in process.control("journal")["requests"] if "broke" in str(entry["invalid"])]
+    assert broken == []
 
 
 def code_of(reply: Reply) -> str:
