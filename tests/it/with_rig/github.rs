@@ -21,7 +21,8 @@ fn sh(step: &Step<'_>, script: &str) -> bool {
     let script = (ASK.to_owned() + script).replace("/busybox", busybox.to_str().unwrap());
     let mut shell = Command::new(busybox);
     shell.args(["sh", "-euc", &script]).env_clear();
-    shell.envs(step.environment()).status().unwrap().success()
+    let output = shell.envs(step.environment()).output();
+    output.unwrap().status.success()
 }
 
 #[test]
