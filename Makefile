@@ -43,8 +43,12 @@ test: $(TOOLS)/ready ## Every test; real counterparts are set up first (tests/ri
 	cd template
 	PYTHONDONTWRITEBYTECODE=1 "$(TOOLS)/bin/python" -m pytest -q -p no:cacheprovider
 	if [[ "$${MLACTION_TEST_SKIP:-}" != with_rig ]]; then
-	  cd ../tests/sagemaker
-	  PATH="$$MLACTION_TEST_TOOLS/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1 "$$MLACTION_RIG_PYTHON" -m pytest
+	  for service in sagemaker github; do
+	    (
+	      cd "../tests/$$service"
+	      PATH="$$MLACTION_TEST_TOOLS/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1 "$$MLACTION_RIG_PYTHON" -m pytest
+	    )
+	  done
 	fi
 
 lint: deny fuzz-check ## Format, lints, documentation, dependencies

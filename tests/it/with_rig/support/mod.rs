@@ -2,9 +2,12 @@
 
 pub(crate) mod cut;
 pub(crate) mod front;
+pub(crate) mod github;
+pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod ministack;
 pub(crate) mod registry;
+pub(crate) mod runner;
 pub(crate) mod stand_in;
 pub(crate) mod step;
 

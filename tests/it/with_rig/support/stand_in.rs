@@ -1,13 +1,13 @@
 //! The stand-in for SageMaker's training jobs, with S3, logs and a registry (`tests/sagemaker`).
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::http::send;
 use super::tool;
 
 /// The bucket that there is.
@@ -151,19 +151,7 @@ impl StandIn {
 
     #[track_caller]
     fn send(&self, method: &str, path: &str, body: &[u8]) -> String {
-        let host = self.host();
-        let mut stream = TcpStream::connect(host).unwrap();
-        let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(" 200 "), "{answer}");
-        body.to_owned()
+        send(self.host(), method, path, body)
     }
 }
 
