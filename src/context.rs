@@ -6,6 +6,9 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 
+use crate::github::guard;
+use crate::github::runner::is_runner;
+
 /// What the pure stages may know about the world.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -41,7 +44,7 @@ impl Context {
         let env = environment();
         Self {
             now: Timestamp::now(),
-            git: git(root),
+            git: git(root).or_else(|| checked_out(root, &env)),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             gpus: std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count),
             cache: cache_dir(&env, root),
@@ -108,6 +111,17 @@ fn git(root: &Path) -> Option<Git> {
         "--untracked-files=no",
     ];
     parse_status(&ask_git(root, &status)?)
+}
+
+/// The commit on a runner without Git, as in the Action's image. What a checkout brought is taken
+/// to be unchanged.
+fn checked_out(root: &Path, env: &BTreeMap<String, String>) -> Option<Git> {
+    let commit = guard::head_of(root).filter(|_| is_runner(env))?;
+    Some(Git {
+        commit,
+        dirty: false,
+        branch: None,
+    })
 }
 
 /// One call of Git that takes no lock and writes nothing; nothing when it fails.

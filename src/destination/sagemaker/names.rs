@@ -5,6 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::context::{self, Context};
+use crate::github::event::{About, Event, PullRequest};
 
 /// Longest name of a job (service model, `TrainingJobName`).
 const MOST_NAME: usize = 63;
@@ -143,14 +144,23 @@ impl Origin {
             value.cloned()
         };
         let repository = set("GITHUB_REPOSITORY");
-        let pull_request = set("GITHUB_REF").and_then(|name| {
-            Some(
-                name.strip_prefix("refs/pull/")?
-                    .split('/')
-                    .next()?
-                    .to_owned(),
-            )
+        let git = context.git.as_ref();
+        let event = Event::read(&context.env).ok().flatten();
+        // Events like `issue_comment` are of the default branch, whatever is checked out.
+        let is_of_event = set("GITHUB_SHA").is_none_or(|sha| git.is_some_and(|git| git.commit == sha));
+        let number = match event.as_ref().map(Event::about) {
+            Some(About::PullRequest(PullRequest { number, .. }) | About::Number(number)) => {
+                Some(number.to_string())
+            }
+            _ => None,
+        };
+        let pull_request = number.or_else(|| {
+            let name = set("GITHUB_REF")?;
+            let number = name.strip_prefix("refs/pull/")?.split('/').next()?;
+            Some(number.to_owned())
         });
+        // Of a pull request, what runs is its merge with the base: people know the last commit.
+        let reported = event.filter(|_| is_of_event).and_then(|event| event.report_sha());
         let run_url = || {
             let (server, run) = (set("GITHUB_SERVER_URL")?, set("GITHUB_RUN_ID")?);
             Some(format!(
@@ -160,15 +170,15 @@ impl Origin {
         };
         let run_url = run_url();
         Self {
-            commit: context.git.as_ref().map(|git| {
+            commit: git.map(|git| {
                 let dirty = if git.dirty { "-dirty" } else { "" };
-                format!("{}{dirty}", git.commit)
+                format!("{}{dirty}", reported.unwrap_or_else(|| git.commit.clone()))
             }),
             branch: set("GITHUB_HEAD_REF").or_else(|| {
                 let is_branch = set("GITHUB_REF_TYPE").is_some_and(|kind| kind == "branch");
-                let git = context.git.as_ref().and_then(|git| git.branch.clone());
+                let git = git.and_then(|git| git.branch.clone());
                 // NOTE: a runner checks out a commit, for whatever reference it names.
-                set("GITHUB_REF_NAME").filter(|_| is_branch).or(git)
+                set("GITHUB_REF_NAME").filter(|_| is_branch && is_of_event).or(git)
             }),
             repository: repository.or_else(|| context::Origin::read(root).source),
             pull_request,
