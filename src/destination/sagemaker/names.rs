@@ -147,7 +147,8 @@ impl Origin {
         let git = context.git.as_ref();
         let event = Event::read(&context.env).ok().flatten();
         // Events like `issue_comment` are of the default branch, whatever is checked out.
-        let is_of_event = set("GITHUB_SHA").is_none_or(|sha| git.is_some_and(|git| git.commit == sha));
+        let is_of_event =
+            set("GITHUB_SHA").is_none_or(|sha| git.is_some_and(|git| git.commit == sha));
         let number = match event.as_ref().map(Event::about) {
             Some(About::PullRequest(PullRequest { number, .. }) | About::Number(number)) => {
                 Some(number.to_string())
@@ -160,7 +161,9 @@ impl Origin {
             Some(number.to_owned())
         });
         // Of a pull request, what runs is its merge with the base: people know the last commit.
-        let reported = event.filter(|_| is_of_event).and_then(|event| event.report_sha());
+        let reported = event
+            .filter(|_| is_of_event)
+            .and_then(|event| event.report_sha());
         let run_url = || {
             let (server, run) = (set("GITHUB_SERVER_URL")?, set("GITHUB_RUN_ID")?);
             Some(format!(
@@ -178,7 +181,9 @@ impl Origin {
                 let is_branch = set("GITHUB_REF_TYPE").is_some_and(|kind| kind == "branch");
                 let git = git.and_then(|git| git.branch.clone());
                 // NOTE: a runner checks out a commit, for whatever reference it names.
-                set("GITHUB_REF_NAME").filter(|_| is_branch && is_of_event).or(git)
+                set("GITHUB_REF_NAME")
+                    .filter(|_| is_branch && is_of_event)
+                    .or(git)
             }),
             repository: repository.or_else(|| context::Origin::read(root).source),
             pull_request,

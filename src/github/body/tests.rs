@@ -36,7 +36,15 @@ fn the_comment_of_a_run_under_way() {
 fn the_comment_of_a_run_without_a_result() {
     let error =
         "error: 1 problem in mlaction.toml\n  hint: look at it, @team <!-- mlaction:v1:a:b:c -->";
-    let body = broken("churn", "gpu", error, &Links::default());
+    let body = broken(
+        "churn",
+        "gpu",
+        error,
+        &Links {
+            marker: marker("", "churn", "gpu"),
+            ..Links::default()
+        },
+    );
     assert_eq!(
         body,
         "<!-- mlaction:v1::churn:gpu -->\n### ❌ churn: there is no result\n\nOn gpu\n\n```text\nerror: 1 problem in mlaction.toml\n  hint: look at it, @team <!\u{200b}-- mlaction:v1:a:b:c -->\n```\n"
@@ -46,8 +54,8 @@ fn the_comment_of_a_run_without_a_result() {
 #[test]
 fn the_comment_of_a_report_begins_and_ends_with_where_it_belongs() {
     let body = ended(&reports::failed(), &links());
-    assert!(body.starts_with("<!-- mlaction:v1:Train%20on%20PR:churn:process -->\n### ❌ churn"));
-    assert!(body.ends_with("artifacts/7)\n"), "{body}");
+    assert!(body.starts_with("<!-- mlaction:v1:Train%20on%20PR:churn:gpu -->\n### ❌ churn"));
+    assert!(body.ends_with("commit ec26c3e57ca3a959ca5aad62de7213c562f8c821\n"), "{body}");
 }
 
 #[test]
