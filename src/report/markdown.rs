@@ -153,7 +153,7 @@ fn rows<'a>(all: &'a [MetricRow], report: &'a Report) -> impl Iterator<Item = St
                 );
             }
             if has_gate {
-                cells.push(gate(row));
+                cells.push(gate(row, report.reason.as_deref()));
             }
             if !table.push(&cells) {
                 break;
@@ -166,13 +166,19 @@ fn rows<'a>(all: &'a [MetricRow], report: &'a Report) -> impl Iterator<Item = St
     })
 }
 
-fn gate(row: &MetricRow) -> String {
+/// What a gate said, and why, unless that stands above the table.
+fn gate(row: &MetricRow, said: Option<&str>) -> String {
     let Some(gate) = &row.gate else {
         return String::new();
     };
     let rule = markdown(&gate.rule, NAME);
     match gate.outcome {
         Outcome::Pass => format!("{} ({rule})", outcome(gate.outcome)),
+        Outcome::Fail | Outcome::Inconclusive
+            if said.is_some_and(|said| said.contains(&gate.reason)) =>
+        {
+            format!("**{}** ({rule})", outcome(gate.outcome))
+        }
         Outcome::Fail | Outcome::Inconclusive => format!(
             "**{}** ({rule}): {}",
             outcome(gate.outcome),
