@@ -29,14 +29,19 @@ demo: python ## A project from nothing to a gated report, in a temporary folder
 
 test: $(TOOLS)/ready ## Every test; real counterparts are set up first (tests/rig)
 	@export MLACTION_CACHE="$(CACHE)"
-	ended() { local status=$$?; "$$rig/check" || status=1; "$$rig/down" $$$$; exit $$status; }
+	ended() { local status=$$?; "$$rig/check" || status=1; "$$action" down $$$$; "$$rig/down" $$$$; exit $$status; }
 	rig="$$PWD/tests/rig"
+	action="$$PWD/tests/action/image"
 	trap ended EXIT
 	found="$$("$$rig/up" $$$$)"
 	eval "$$found"
 	if [[ -n "$${MLACTION_TEST_SKIP:-}" ]]; then
 	  echo "SKIPPED, because there is $$MLACTION_RIG_MISSING:"
 	  cargo test --locked --quiet -- --list "$$MLACTION_TEST_SKIP" | grep ': test$$' || true
+	fi
+	if [[ "$${MLACTION_TEST_SKIP:-}" != with_rig ]]; then
+	  packed="$$("$$action" up $$$$)"
+	  eval "$$packed"
 	fi
 	MLACTION_TEST_PYTHON="$(TOOLS)/bin/python" MLACTION_CACHE_DIR="$(CACHE)/mlaction" \
 	  cargo test --locked -- $${MLACTION_TEST_SKIP:+--skip "$$MLACTION_TEST_SKIP"}

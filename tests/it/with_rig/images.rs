@@ -127,7 +127,7 @@ fn a_run_in_containers_is_reported_reused_and_leaves_nothing() {
 }
 
 /// Containers and volumes of a project's runs.
-fn left(project: &str) -> String {
+pub(super) fn left(project: &str) -> String {
     let name = format!("name={project}-");
     let containers = docker(&["ps", "--all", "--quiet", "--filter", &name]);
     let volumes = docker(&["volume", "ls", "--quiet", "--filter", &name]);

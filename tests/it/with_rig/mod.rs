@@ -7,6 +7,7 @@ mod credentials;
 mod ecr;
 mod github;
 mod identity;
+mod image_of_action;
 mod images;
 mod killed;
 mod registry;

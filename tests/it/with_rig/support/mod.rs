@@ -63,6 +63,16 @@ impl Drop for Tmpfs {
     }
 }
 
+/// Gives a folder to a user, by number, as a checkout has one that the container's root is not.
+#[track_caller]
+pub(crate) fn hand_over(folder: &std::path::Path, user: u32) {
+    let owner = format!("{user}:{user}");
+    assert!(
+        as_root(&["chown", "--recursive", &owner], folder),
+        "this test gives files away and needs root, or sudo without a password"
+    );
+}
+
 fn as_root(command: &[&str], path: &std::path::Path) -> bool {
     let run = |command: &[&str]| {
         let mut process = std::process::Command::new(command[0]);

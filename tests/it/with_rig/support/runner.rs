@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(crate) use container::{Action, Container};
+pub(crate) use container::{Action, Container, Ended};
 
 use super::github::GitHub;
 
@@ -20,6 +20,28 @@ pub(crate) struct Runner {
     workspace: PathBuf,
     variables: BTreeMap<String, String>,
     steps: Cell<usize>,
+    pub(crate) kind: Kind,
+}
+
+/// What is not the same on all runners.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// Where container hooks start the container, no engine is reached from it.
+    pub(crate) has_engine: bool,
+    /// Those before September 2025 do not mount `RUNNER_TEMP`: it names what is not there.
+    pub(crate) has_temp: bool,
+    /// That of the job's own container or services, where it has some.
+    pub(crate) network: Option<&'static str>,
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self {
+            has_engine: true,
+            has_temp: true,
+            network: None,
+        }
+    }
 }
 
 impl Runner {
@@ -49,6 +71,7 @@ impl Runner {
             workspace: workspace.to_owned(),
             variables,
             steps: Cell::new(0),
+            kind: Kind::default(),
         }
     }
 

@@ -34,16 +34,22 @@ pub(crate) struct Action<'a> {
 
 /// A running container. It is gone when it is dropped.
 pub(crate) struct Container {
-    name: String,
-    /// The process itself: a number can be another's by and by.
-    docker: OwnedFd,
+    process: Process,
     begun: Instant,
     lines: Receiver<String>,
     ended: Receiver<ExitStatus>,
     log: RefCell<String>,
 }
 
-/// How a container ended.
+/// The `docker` command, and what it started. Both are gone when it is dropped.
+#[derive(Debug)]
+struct Process {
+    name: String,
+    /// The process itself: a number can be another's by and by.
+    docker: OwnedFd,
+}
+
+/// How a container ended. One that runs on does so until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// Of the `docker` command; none where that was killed.
@@ -56,6 +62,7 @@ pub(crate) struct Ended {
     pub(crate) signals: Vec<&'static str>,
     /// The container runs on although the `docker` command is gone.
     pub(crate) runs_on: bool,
+    _process: Process,
 }
 
 impl Container {
@@ -70,13 +77,16 @@ impl Container {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("mlaction-runner_{:x}_{number:x}", std::process::id());
         let temp = step.runner.temp.path();
-        let folders = [
+        let kind = step.runner.kind;
+        let mut folders = vec![
             (temp.join("_github_home"), "/github/home"),
             (temp.join("_github_workflow"), "/github/workflow"),
             (temp.join("_runner_file_commands"), "/github/file_commands"),
             (step.runner.workspace.clone(), "/github/workspace"),
-            (temp.to_owned(), "/github/runner_temp"),
         ];
+        if kind.has_temp {
+            folders.push((temp.to_owned(), "/github/runner_temp"));
+        }
         let mut variables = step.environment();
         variables.extend(state.clone());
         for (name, value) in action.inputs {
@@ -96,7 +106,12 @@ impl Container {
         if let Some(entrypoint) = entrypoint {
             docker.args(["--entrypoint", entrypoint]);
         }
-        docker.args(["-v", "/var/run/docker.sock:/var/run/docker.sock"]);
+        if let Some(network) = kind.network {
+            docker.args(["--network", network]);
+        }
+        if kind.has_engine {
+            docker.args(["-v", "/var/run/docker.sock:/var/run/docker.sock"]);
+        }
         for (outside, inside) in &folders {
             docker.args(["-v", &format!("{}:{inside}", outside.display())]);
         }
@@ -115,8 +130,7 @@ impl Container {
         forward(child.stderr.take().unwrap(), line);
         let docker = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         Self {
-            name,
-            docker,
+            process: Process { name, docker },
             begun,
             lines,
             ended: reap(child),
@@ -133,6 +147,16 @@ impl Container {
             let line = line.unwrap_or_else(|_| panic!("it does not say {words:?}:\n{log}"));
             *log += &line;
         }
+    }
+
+    /// Stops the program where it is: it hears no other signal, and does not end.
+    #[track_caller]
+    pub(crate) fn freeze(&self) {
+        // NOTE: a signal thaws what `docker pause` has stopped.
+        let mut docker = Command::new("docker");
+        docker.args(["kill", "--signal", "STOP", &self.process.name]);
+        let output = docker.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Waits for the end.
@@ -152,7 +176,7 @@ impl Container {
         let mut sent = Vec::new();
         for (signal, name, patience) in SIGNALS {
             // It may have ended by itself.
-            let _ = pidfd_send_signal(&self.docker, signal);
+            let _ = pidfd_send_signal(&self.process.docker, signal);
             sent.push(name);
             if let Ok(status) = self.ended.recv_timeout(patience) {
                 return self.end(begun, status, sent);
@@ -165,7 +189,7 @@ impl Container {
         let took = since.elapsed();
         let mut log = self.log.take();
         log.extend(self.lines.iter());
-        let filter = format!("name=^{}$", self.name);
+        let filter = format!("name=^{}$", self.process.name);
         let mut listed = Command::new("docker");
         listed.args(["ps", "--quiet", "--filter", &filter]);
         Ended {
@@ -174,11 +198,12 @@ impl Container {
             took,
             signals,
             runs_on: !listed.output().unwrap().stdout.is_empty(),
+            _process: self.process,
         }
     }
 }
 
-impl Drop for Container {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.docker, Signal::KILL);
         let mut docker = Command::new("docker");

@@ -1,0 +1,79 @@
+//! A step that is cancelled, and one that hears nothing of it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::cloud::Cloud;
+use super::{Lab, post, start};
+use crate::with_rig::images::left;
+
+/// A program that ends when it is told to.
+const ENDLESS: &str = "trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n";
+
+/// Longest time from the runner's first signal to the end.
+const WITHIN: Duration = Duration::from_secs(5);
+
+#[test]
+fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
+    let cloud = Cloud::new(ENDLESS);
+    cloud.github.pull(&json!({}));
+    let runner = cloud.job("pull_request?number=1");
+    let step = runner.step();
+    let container = cloud.start(&step, &[]);
+    cloud.site.aws.until_training();
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT"][..]),
+        "{ended:?}"
+    );
+    assert!(ended.took < WITHIN && !ended.runs_on, "{ended:?}");
+    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    assert_eq!(cloud.github.checks()[0]["conclusion"], "cancelled");
+    let body = cloud.comment()["body"].clone();
+    assert!(body.as_str().unwrap().contains("cancelled"), "{body}");
+    assert_eq!(step.outputs()["outcome"], "cancelled");
+    let ended = cloud.post(&step);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert_eq!(cloud.site.aws.asked("StopTrainingJob"), 1);
+    cloud.github.no_invalid_requests();
+}
+
+#[test]
+fn a_job_in_the_cloud_whose_step_was_killed_is_stopped_by_the_step_after_it() {
+    let cloud = Cloud::new(ENDLESS);
+    cloud.github.pull(&json!({}));
+    let runner = cloud.job("pull_request?number=1");
+    let step = runner.step();
+    let container = cloud.start(&step, &[]);
+    cloud.site.aws.until_training();
+    container.freeze();
+    let ended = container.cancel();
+    assert_eq!(ended.signals, ["INT", "TERM", "KILL"]);
+    assert!(ended.runs_on, "{ended:?}");
+    assert_eq!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    let ended = cloud.post(&step);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.log.contains("is told to stop"), "{}", ended.log);
+    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+}
+
+#[test]
+fn containers_of_a_step_that_was_killed_are_removed_by_the_step_after_it() {
+    let lab = Lab::new("image-killed");
+    lab.github.pull(&json!({}));
+    lab.project
+        .write("image/train.sh", &format!("/busybox echo begun\n{ENDLESS}"));
+    let runner = lab.job("pull_request?number=1");
+    let step = runner.step();
+    let container = start(&lab.github, &step, &[("verbose", "true")]);
+    container.until("begun");
+    container.freeze();
+    let ended = container.cancel();
+    assert!(ended.runs_on, "{ended:?}");
+    assert_ne!(left("image-killed"), "");
+    let ended = post(&lab.github, &step, &[("verbose", "true")]);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert_eq!(left("image-killed"), "");
+}
