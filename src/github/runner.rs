@@ -137,7 +137,7 @@ fn append(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// 128 bits that nobody can guess.
-fn random() -> std::io::Result<String> {
+pub(crate) fn random() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
