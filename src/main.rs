@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match mlaction::commands::run(mlaction::cli::Cli::of_process()) {
-        Ok(code) => ExitCode::from(code),
+    let code = match mlaction::commands::run(mlaction::cli::Cli::of_process()) {
+        Ok(code) => code,
         Err(error) => {
             mlaction::talk::always(&error.render());
             mlaction::talk::annotate_error(&error);
-            ExitCode::from(error.exit_code().code())
+            error.exit_code().code()
         }
-    }
+    };
+    mlaction::talk::leave_runner();
+    ExitCode::from(code)
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::error::Error;
 use crate::github::log::{self, Level};
+use crate::github::runner::random;
 
 /// What ends sooner needs no word about its progress.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const REDRAW: Duration = Duration::from_millis(100);
 
 static LISTENER: OnceLock<UnboundedSender<String>> = OnceLock::new();
+
+/// The word that has the runner look for commands again.
+static STOPPED: OnceLock<String> = OnceLock::new();
 
 static ON_RUNNER: AtomicBool = AtomicBool::new(false);
 
@@ -165,8 +169,13 @@ pub fn annotate_error(error: &Error) {
 /// A line that a runner of GitHub Actions is to take for a command.
 fn command(line: &str) {
     if reads_commands() {
+        let mut lines = vec![line.to_owned()];
+        if let Some(token) = STOPPED.get() {
+            lines.insert(0, log::resume(token));
+            lines.push(log::stop(token));
+        }
         // NOTE: there is nowhere left to report that standard error is gone.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
     }
 }
 
@@ -191,16 +200,40 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The same for JSON, which means the same afterwards.
+#[must_use]
+pub fn shown_json(text: &str) -> Cow<'_, str> {
+    match reads_commands() && text.contains("##[") {
+        true => Cow::Owned(text.replace("##[", "##\\u005b")),
+        false => Cow::Borrowed(text),
+    }
+}
+
 fn line(text: &str) {
     let text = shown(text);
     // NOTE: there is nowhere left to report that standard error is gone.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Whatever is said from now on is read by a runner of GitHub Actions, which must not take it for
-/// commands.
-pub fn is_on_runner() {
+/// If this is a step of GitHub Actions, its runner reads whatever is said from now on, and must not
+/// take it for commands: lines are made harmless one by one, and it is told to look for none.
+pub fn meet_runner() {
+    if std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") {
+        return;
+    }
     ON_RUNNER.store(true, Ordering::Relaxed);
+    // NOTE: without a word that nobody can guess, the lines are harmless still.
+    if let Ok(token) = random() {
+        let token = STOPPED.get_or_init(|| token);
+        let _ = writeln!(std::io::stderr(), "{}", log::stop(token));
+    }
+}
+
+/// Has the runner look for commands again: the step may go on with other programs.
+pub fn leave_runner() {
+    if let Some(token) = STOPPED.get() {
+        let _ = writeln!(std::io::stderr(), "{}", log::resume(token));
+    }
 }
 
 fn style() -> ProgressStyle {

@@ -8,13 +8,14 @@ use std::process::Command;
 use crate::context::environment;
 use crate::error::{IoContext as _, Result};
 use crate::github::inputs;
+use crate::talk;
 
 /// This program, wherever it lies and whatever it is called.
 const SELF: &str = "/proc/self/exe";
 
 /// Becomes what the inputs ask for.
 pub(super) fn run() -> Result<u8> {
-    let asked = inputs::read(&environment())?;
+    let asked = inputs::read(&environment()).inspect_err(|_| talk::meet_runner())?;
     become_(&asked.arguments, &asked.variables)
 }
 

@@ -38,8 +38,12 @@ pub fn run(cli: Cli) -> Result<u8> {
         command,
     } = cli;
     let talk = Talk::new(quiet, verbose);
-    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        talk::is_on_runner();
+    let becomes_another = matches!(
+        command,
+        Command::Action | Command::PostAction | Command::Become { .. } | Command::Supervise { .. }
+    );
+    if !becomes_another {
+        talk::meet_runner();
     }
     let root = || config::find_root(&project);
     match command {
@@ -104,6 +108,10 @@ fn to_json(value: &impl serde::Serialize) -> Result<String> {
 
 /// Prints data to standard output; a reader that has gone away is no error.
 pub(crate) fn print(text: &str) -> Result<u8> {
+    let text = match text.starts_with(['{', '[']) {
+        true => talk::shown_json(text),
+        false => talk::shown(text),
+    };
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -119,8 +127,7 @@ pub(crate) fn screen(report: &crate::report::Report) -> String {
     let width = rustix::termios::tcgetwinsize(&out).map(|size| usize::from(size.ws_col));
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let width = width.ok().filter(|columns| *columns > 0);
-    let text = crate::report::terminal::render(report, out.is_terminal() && !no_color, width);
-    talk::shown(&text).into_owned()
+    crate::report::terminal::render(report, out.is_terminal() && !no_color, width)
 }
 
 pub(crate) fn color() -> bool {

@@ -12,6 +12,7 @@ use crate::config::raw::Inconclusive;
 use crate::context::environment;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::github::entry::Entry;
+use crate::github::event::PullRequest;
 use crate::github::runner::Runner;
 use crate::github::tell::{self, Desk};
 use crate::report::{Report, SCHEMA_VERSION};
@@ -26,7 +27,7 @@ pub(super) fn run(arguments: cli::Post, talk: &Talk) -> Result<u8> {
     let env = environment();
     let runtime = runtime()?;
     let entry = runtime.block_on(Entry::look(&env, None, &tell))?;
-    let (Some(runner), Some(entry)) = (Runner::of(&env), entry) else {
+    let (Some(runner), Some(mut entry)) = (Runner::of(&env), entry) else {
         return Err(Error::new(
             ExitCode::Usage,
             "`post` works in a job of GitHub Actions only",
@@ -42,6 +43,11 @@ pub(super) fn run(arguments: cli::Post, talk: &Talk) -> Result<u8> {
             .hint("`train` and `collect` write their reports themselves"));
     }
     let report = read(&report)?;
+    // Whoever names a pull request may have it from the other run: it must be of its commit.
+    entry.subject.commit = entry.event.report_sha();
+    let commit = entry.subject.commit.as_deref();
+    let is_of_run = |one: &PullRequest| commit == Some(one.head_sha.as_str());
+    entry.subject.pull_requests.retain(is_of_run);
     runner.report_of_another(&report)?;
     if entry.subject.pull_requests.is_empty() {
         talk.say("the pull request has moved on, or is closed: nobody is told");

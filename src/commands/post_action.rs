@@ -16,7 +16,7 @@ use crate::github::state::Begun;
 use crate::image::engine::Engine;
 use crate::plan::Plan;
 use crate::record::{self, Phase};
-use crate::talk::{Talk, always};
+use crate::talk::{self, Talk, always};
 
 /// At most so many jobs of a project that run are looked at.
 const MOST: usize = 200;
@@ -26,9 +26,10 @@ pub(super) fn run(talk: &Talk) -> Result<u8> {
     let env = environment();
     if env.keys().any(|name| inputs::is_input(name)) {
         // Role, region and token are variables for all that follows.
-        let variables = inputs::read(&env)?.variables;
-        return action::become_(&["post-action".to_owned()], &variables);
+        let read = inputs::read(&env).inspect_err(|_| talk::meet_runner());
+        return action::become_(&["post-action".to_owned()], &read?.variables);
     }
+    talk::meet_runner();
     let Some(Begun { root, run }) = Begun::of(&env) else {
         talk.say("the step began no run");
         return Ok(0);

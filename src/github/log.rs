@@ -28,6 +28,19 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.collect())
 }
 
+/// Has the runner take nothing for a command until [`resume`] with the same word.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#stopping-and-starting-workflow-commands>
+#[must_use]
+pub fn stop(token: &str) -> String {
+    format!("::stop-commands::{token}")
+}
+
+/// Has the runner look for commands again.
+#[must_use]
+pub fn resume(token: &str) -> String {
+    format!("::{token}::")
+}
+
 /// Most annotations of a kind that the runner keeps of a step (the same file).
 pub const MOST: usize = 10;
 

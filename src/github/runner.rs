@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::destination::sagemaker::location::is_s3;
 use crate::error::{IoContext as _, Result};
 use crate::plan::TRAIN;
 use crate::record;
@@ -137,7 +138,7 @@ fn append(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// 128 bits that nobody can guess.
-fn random() -> std::io::Result<String> {
+pub(crate) fn random() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
@@ -189,7 +190,12 @@ fn outputs(report: &Report, folder: &Path, passed: bool) -> Vec<(&'static str, S
         all.push(("cost", known.unwrap_or_else(|| "unknown".to_owned())));
     }
     if let Some(model) = &report.lineage.model {
-        all.push(("model", file(&model.file)));
+        // A large one stays where the job left it.
+        let place = match is_s3(&model.file) {
+            true => model.file.clone(),
+            false => file(&model.file),
+        };
+        all.push(("model", place));
     }
     all
 }

@@ -6,12 +6,21 @@ use serde_json::Value;
 
 use crate::project::{Project, stderr, stdout};
 
-/// Lines that the runner would take for commands.
-fn commands(text: &str) -> Vec<&str> {
+/// Lines that the runner would take for commands, if it were not told to look for none. That it is
+/// told so, and looks again at the end, is asserted where there is anything at all.
+pub(crate) fn commands(text: &str) -> Vec<&str> {
     let lines = text.split(['\n', '\r']);
-    lines
-        .filter(|line| line.trim_start().starts_with("::") || line.contains("##["))
-        .collect()
+    let is_command = |line: &&str| line.trim_start().starts_with("::") || line.contains("##[");
+    let all: Vec<&str> = lines.filter(is_command).collect();
+    let Some(stop) = all.first().copied() else {
+        return all;
+    };
+    let token = stop.strip_prefix("::stop-commands::").unwrap();
+    assert_eq!(token.len(), 32, "{stop}");
+    let resume = format!("::{token}::");
+    assert_eq!(all.last(), Some(&&*resume));
+    let is_ours = |line: &&str| *line != stop && *line != resume;
+    all.into_iter().filter(is_ours).collect()
 }
 
 /// Outputs, as the runner reads them.
