@@ -1,18 +1,21 @@
 //! `post-action`: the step that GitHub's runner starts when the Action's own step is over, also
-//! when it was killed. What that one left running is stopped.
+//! when it was killed. What that one left running is stopped, and GitHub is told so.
 
 use std::collections::BTreeMap;
 
 use super::{action, runtime};
 use crate::aws::Access;
+use crate::cli;
 use crate::context::environment;
 use crate::destination::docker::sweep;
 use crate::destination::place::DestinationPlan;
 use crate::destination::sagemaker::jobs::{Jobs, Wanted, Which};
 use crate::destination::sagemaker::plan::SagemakerPlan;
-use crate::error::Result;
+use crate::error::{Error, ExitCode, Result};
+use crate::github::entry::Entry;
 use crate::github::inputs;
 use crate::github::state::Begun;
+use crate::github::tell::{self, Desk, Told};
 use crate::image::engine::Engine;
 use crate::plan::Plan;
 use crate::record::{self, Phase};
@@ -22,15 +25,16 @@ use crate::talk::{self, Talk, always};
 const MOST: usize = 200;
 
 /// Stops what is left of the run that the step began.
-pub(super) fn run(talk: &Talk) -> Result<u8> {
+pub(super) fn run(wanted: &cli::Tell, talk: &Talk) -> Result<u8> {
     let env = environment();
     if env.keys().any(|name| inputs::is_input(name)) {
         // Role, region and token are variables for all that follows.
-        let read = inputs::read(&env).inspect_err(|_| talk::meet_runner());
-        return action::become_(&["post-action".to_owned()], &read?.variables);
+        let asked = inputs::read(&env).inspect_err(|_| talk::meet_runner())?;
+        let arguments = [vec!["post-action".to_owned()], asked.telling()].concat();
+        return action::become_(&arguments, &asked.variables);
     }
     talk::meet_runner();
-    let Some(Begun { root, run }) = Begun::of(&env) else {
+    let Some(Begun { root, run, check }) = Begun::of(&env) else {
         talk.say("the step began no run");
         return Ok(0);
     };
@@ -44,11 +48,49 @@ pub(super) fn run(talk: &Talk) -> Result<u8> {
         "run {run} was killed before its end: what it left is stopped now"
     ));
     let plan = record::load_plan(&record::runs_dir(&root).join(&run))?;
-    let stopped = runtime()?.block_on(stop(&plan, &env));
+    let runtime = runtime()?;
+    let stopped = runtime.block_on(stop(&plan, &env));
+    let told = runtime.block_on(tell_of(&plan, stopped.as_ref().err(), check, wanted, &env));
+    tell::conclude(&told, wanted, None, talk)?;
     for line in record::explain_interrupted(&root)? {
         talk.say(&line);
     }
     stopped.map(|()| 0)
+}
+
+/// Ends the comment and the check of a run that could not do it itself.
+async fn tell_of(
+    plan: &Plan,
+    trouble: Option<&Error>,
+    check: Option<u64>,
+    wanted: &cli::Tell,
+    env: &BTreeMap<String, String>,
+) -> Told {
+    let entry = match Entry::look(env, None, wanted).await {
+        Ok(Some(entry)) => entry,
+        Ok(None) => return Told::default(),
+        Err(error) => {
+            return Told {
+                comment_url: None,
+                troubles: vec![error],
+            };
+        }
+    };
+    let destination = plan.destination.name();
+    let Some(desk) = Desk::open(env, entry, wanted, &plan.project, destination) else {
+        return Told::default();
+    };
+    let error = Error::new(ExitCode::Cancelled, "the run was killed before its end");
+    let error = match trouble {
+        None if plan.destination.leaves(&plan.training.request) => {
+            error.hint("its job runs on; run the workflow again to take it up")
+        }
+        None => error.hint("what it left was stopped; run the workflow again"),
+        Some(trouble) => error
+            .because(format!("what it left could not be stopped: {trouble}"))
+            .hint("look for its jobs: `mlaction jobs --running`"),
+    };
+    desk.with_check(check).broken(plan, &error).await
 }
 
 async fn stop(plan: &Plan, env: &BTreeMap<String, String>) -> Result<()> {

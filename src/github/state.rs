@@ -11,6 +11,7 @@ use crate::error::Result;
 
 const ROOT: &str = "root";
 const RUN: &str = "run";
+const CHECK: &str = "check";
 
 /// A run that a step began.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Begun {
     pub root: PathBuf,
     /// The run's id.
     pub run: String,
+    /// The check that it made.
+    pub check: Option<u64>,
 }
 
 impl Begun {
@@ -30,6 +33,14 @@ impl Begun {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
         runner.state(ROOT, &root.display().to_string())?;
         runner.state(RUN, run)
+    }
+
+    /// Leaves word of the check that the run has made.
+    ///
+    /// # Errors
+    /// The runner's file cannot be written.
+    pub fn leave_check(runner: &Runner, check: u64) -> Result<()> {
+        runner.state(CHECK, &check.to_string())
     }
 
     /// What the step before left.
@@ -45,6 +56,7 @@ impl Begun {
         Some(Self {
             root: PathBuf::from(left(ROOT)?),
             run: is_name.then(|| run.clone())?,
+            check: left(CHECK).and_then(|check| check.parse().ok()),
         })
     }
 }

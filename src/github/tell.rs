@@ -20,6 +20,7 @@ use super::comment::Sticky;
 use super::entry::Entry;
 use super::log::Level;
 use super::runner::Runner;
+use super::state::Begun;
 use super::subject::Subject;
 use crate::cli;
 use crate::config::raw::Inconclusive;
@@ -58,6 +59,7 @@ pub struct Desk {
     links: Links,
     gates: Vec<GatePlace>,
     troubles: Vec<Error>,
+    runner: Option<Runner>,
 }
 
 /// The check of a run, or the commit's status where the token may make no check.
@@ -129,7 +131,17 @@ impl Desk {
             links,
             gates: Vec::new(),
             troubles: Vec::new(),
+            runner: Runner::of(env),
         }
+    }
+
+    /// Takes up a check that was made before.
+    #[must_use]
+    pub fn with_check(mut self, made: Option<u64>) -> Self {
+        if let (Some(check), Some(id)) = (&mut self.check, made) {
+            check.made = Some(Made::Check(id));
+        }
+        self
     }
 
     /// Shows gates where they stand: `path` is that of mlaction.toml in the repository.
@@ -142,6 +154,13 @@ impl Desk {
     /// Tells of a run that is over.
     pub async fn report(mut self, report: &Report, inconclusive: Inconclusive) -> Told {
         let last = Last::of_report(report, inconclusive, &self.links, &self.gates);
+        self.last(&last).await;
+        self.told()
+    }
+
+    /// Tells of a run that is over and has no report.
+    pub async fn broken(mut self, plan: &Plan, error: &Error) -> Told {
+        let last = Last::of_error(plan, error, &self.links);
         self.last(&last).await;
         self.told()
     }
@@ -176,8 +195,16 @@ impl Desk {
             Ok(made) => {
                 check.made = Some(made);
                 self.check = Some(check);
+                self.leave(made);
             }
             Err(problem) => self.troubles.push(problem.into()),
+        }
+    }
+
+    /// Leaves word of a check, for whoever has to end it when this process is killed.
+    fn leave(&mut self, made: Made) {
+        if let (Made::Check(id), Some(runner)) = (made, &self.runner) {
+            self.troubles.extend(Begun::leave_check(runner, id).err());
         }
     }
 

@@ -57,6 +57,19 @@ fn a_job_in_the_cloud_whose_step_was_killed_is_stopped_by_the_step_after_it() {
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.log.contains("is told to stop"), "{}", ended.log);
     assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    let checks = cloud.github.checks();
+    assert_eq!(
+        (checks.len(), &checks[0]["conclusion"]),
+        (1, &json!("cancelled"))
+    );
+    let body = cloud.comment()["body"].clone();
+    assert!(
+        body.as_str()
+            .unwrap()
+            .contains("the run was killed before its end"),
+        "{body}"
+    );
+    cloud.github.no_invalid_requests();
 }
 
 #[test]
@@ -67,13 +80,16 @@ fn containers_of_a_step_that_was_killed_are_removed_by_the_step_after_it() {
         .write("image/train.sh", &format!("/busybox echo begun\n{ENDLESS}"));
     let runner = lab.job("pull_request?number=1");
     let step = runner.step();
-    let container = start(&lab.github, &step, &[("verbose", "true")]);
+    let inputs = [("verbose", "true"), ("comment", "false")];
+    let container = start(&lab.github, &step, &inputs);
     container.until("begun");
     container.freeze();
     let ended = container.cancel();
     assert!(ended.runs_on, "{ended:?}");
     assert_ne!(left("image-killed"), "");
-    let ended = post(&lab.github, &step, &[("verbose", "true")]);
+    let ended = post(&lab.github, &step, &inputs);
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert_eq!(left("image-killed"), "");
+    assert_eq!(lab.github.checks()[0]["conclusion"], "cancelled");
+    assert!(lab.github.comments(1).is_empty());
 }
