@@ -40,6 +40,29 @@ fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
     cloud.github.no_invalid_requests();
 }
 
+/// The runner asks twice, and the second time nobody is waited for.
+#[test]
+fn a_container_that_hears_no_signal_is_killed_before_the_step_is() {
+    let lab = Lab::new("image-deaf");
+    lab.github.pull(&json!({}));
+    let deaf = "trap '' TERM\n/busybox echo begun\n/busybox sleep 300\n";
+    lab.project.write("image/train.sh", deaf);
+    let runner = lab.job("pull_request?number=1");
+    let step = runner.step();
+    let container = start(&lab.github, &step, &[]);
+    container.until("begun");
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT", "TERM"][..]),
+        "{ended:?}"
+    );
+    assert!(!ended.runs_on, "{ended:?}");
+    assert_eq!(left("image-deaf"), "");
+    assert_eq!(lab.github.checks()[0]["conclusion"], "cancelled");
+    assert_eq!(step.outputs()["outcome"], "cancelled");
+}
+
 #[test]
 fn a_job_in_the_cloud_whose_step_was_killed_is_stopped_by_the_step_after_it() {
     let cloud = Cloud::new(ENDLESS);
