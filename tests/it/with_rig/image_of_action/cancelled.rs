@@ -40,6 +40,31 @@ fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
     cloud.github.no_invalid_requests();
 }
 
+#[test]
+fn a_github_that_does_not_answer_keeps_no_job_alive_and_no_step() {
+    let cloud = Cloud::new(ENDLESS);
+    cloud.github.pull(&json!({}));
+    let runner = cloud.job("pull_request?number=1");
+    let step = runner.step();
+    let container = cloud.start(&step, &[]);
+    cloud.site.aws.until_training();
+    let silent = json!({"fault": "timeout-before", "operation": "checks/update", "times": 9});
+    cloud.github.faults(&silent);
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT"][..]),
+        "{ended:?}"
+    );
+    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    assert!(
+        ended.log.contains("GitHub was not told how the run ended"),
+        "{}",
+        ended.log
+    );
+    assert_eq!(step.outputs()["outcome"], "cancelled");
+}
+
 /// The runner asks twice, and the second time nobody is waited for.
 #[test]
 fn a_container_that_hears_no_signal_is_killed_before_the_step_is() {
