@@ -92,11 +92,11 @@ pub struct Error {
     cause: Option<String>,
     hint: Option<String>,
     /// Text to print as it is, instead of the message: rendered source excerpts.
-    rendered: Option<String>,
+    rendered: Option<Box<str>>,
     /// The same may work the next time.
     is_passing: bool,
     /// Lines of files that it is about.
-    notes: Vec<Note>,
+    notes: Box<[Note]>,
 }
 
 /// What is wrong with a line of a file.
@@ -120,7 +120,7 @@ impl Error {
             hint: None,
             rendered: None,
             is_passing: false,
-            notes: Vec::new(),
+            notes: Box::default(),
         }
     }
 
@@ -151,14 +151,14 @@ impl Error {
     /// Adds diagnostics that are printed as they are, before the summary line.
     #[must_use]
     pub fn rendered(mut self, text: String) -> Self {
-        self.rendered = Some(text);
+        self.rendered = Some(text.into());
         self
     }
 
     /// Adds the lines of files that it is about, for those who show files.
     #[must_use]
     pub fn noted(mut self, notes: Vec<Note>) -> Self {
-        self.notes = notes;
+        self.notes = notes.into();
         self
     }
 

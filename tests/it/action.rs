@@ -63,13 +63,11 @@ fn its_metadata_is_what_runners_accept() {
         ],
     );
     let metadata = metadata();
+    let plain = Regex::new("^[a-z][a-z_]*$").unwrap();
     for table in ["inputs", "outputs"] {
         for (name, about) in metadata[table].as_object().unwrap() {
             // `INPUT_` and the name must be a variable that every shell passes on.
-            assert!(
-                Regex::new("^[a-z][a-z_]*$").unwrap().is_match(name),
-                "{name}"
-            );
+            assert!(plain.is_match(name), "{name}");
             let about = about["description"].as_str().unwrap_or_default();
             assert!(about.ends_with('.'), "{name}: {about}");
         }
