@@ -330,6 +330,7 @@ pub struct Teller {
     gates: Vec<GatePlace>,
     end: oneshot::Sender<End>,
     work: JoinHandle<Told>,
+    runner: Option<Runner>,
 }
 
 /// How telling ends.
@@ -352,6 +353,7 @@ impl Teller {
             plan: plan.clone(),
             links: desk.links.clone(),
             gates: desk.gates.clone(),
+            runner: desk.runner.clone(),
             end,
             work: tokio::spawn(work(desk, plan.clone(), phases, ending)),
         }
@@ -376,7 +378,7 @@ impl Teller {
         };
         // NOTE: whoever is gone says so below.
         let _ = self.end.send(End::Word(Box::new(last)));
-        wait(self.work, patience).await
+        wait(self.work, patience, self.runner.as_ref()).await
     }
 
     /// Leaves comment and check as those of a job that runs on.
@@ -384,12 +386,12 @@ impl Teller {
         let _ = self
             .end
             .send(End::Left(format!("{job}, which is collected later")));
-        wait(self.work, PATIENCE).await
+        wait(self.work, PATIENCE, self.runner.as_ref()).await
     }
 }
 
-/// Waits for those who tell, and no longer.
-async fn wait(mut work: JoinHandle<Told>, patience: Duration) -> Told {
+/// Waits for those who tell, and no longer: the step that cleans up has more time.
+async fn wait(mut work: JoinHandle<Told>, patience: Duration, runner: Option<&Runner>) -> Told {
     let failed = |why: &str| Told {
         comment_url: None,
         troubles: vec![
@@ -401,7 +403,10 @@ async fn wait(mut work: JoinHandle<Told>, patience: Duration) -> Told {
         Ok(Err(error)) => failed(&error.to_string()),
         Err(_) => {
             work.abort();
-            failed("it took too long")
+            let mut told = failed("it took too long");
+            let left = runner.map(Begun::leave_untold);
+            told.troubles.extend(left.and_then(Result::err));
+            told
         }
     }
 }

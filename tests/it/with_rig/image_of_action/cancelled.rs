@@ -41,14 +41,14 @@ fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
 }
 
 #[test]
-fn a_github_that_does_not_answer_keeps_no_job_alive_and_no_step() {
+fn a_github_that_does_not_answer_keeps_no_job_alive_and_is_told_later() {
     let cloud = Cloud::new(ENDLESS);
     cloud.github.pull(&json!({}));
     let runner = cloud.job("pull_request?number=1");
     let step = runner.step();
     let container = cloud.start(&step, &[]);
     cloud.site.aws.until_training();
-    let silent = json!({"fault": "timeout-before", "operation": "checks/update", "times": 9});
+    let silent = json!({"fault": "timeout-before", "operation": "checks/update"});
     cloud.github.faults(&silent);
     let ended = container.cancel();
     assert_eq!(
@@ -63,6 +63,18 @@ fn a_github_that_does_not_answer_keeps_no_job_alive_and_no_step() {
         ended.log
     );
     assert_eq!(step.outputs()["outcome"], "cancelled");
+    assert_eq!(cloud.github.checks()[0]["status"], "in_progress");
+
+    // The step that cleans up has minutes.
+    let ended = cloud.post(&step);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let checks = cloud.github.checks();
+    assert_eq!(
+        (checks.len(), &checks[0]["conclusion"]),
+        (1, &json!("cancelled"))
+    );
+    let body = cloud.comment()["body"].clone();
+    assert!(body.as_str().unwrap().contains("cancelled"), "{body}");
 }
 
 /// The runner asks twice, and the second time nobody is waited for.
