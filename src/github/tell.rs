@@ -336,8 +336,8 @@ pub struct Teller {
 /// How telling ends.
 #[derive(Debug)]
 enum End {
-    /// With a last word.
-    Word(Box<Last>),
+    /// With a last word, before somebody ends this process.
+    Word { last: Box<Last>, is_urgent: bool },
     /// With the phase that goes on without us.
     Left(String),
 }
@@ -377,7 +377,10 @@ impl Teller {
             false => PATIENCE,
         };
         // NOTE: whoever is gone says so below.
-        let _ = self.end.send(End::Word(Box::new(last)));
+        let _ = self.end.send(End::Word {
+            last: Box::new(last),
+            is_urgent: is_cancelled,
+        });
         wait(self.work, patience, self.runner.as_ref()).await
     }
 
@@ -447,7 +450,12 @@ async fn work(
             biased;
             word = &mut end => {
                 match word {
-                    Ok(End::Word(last)) => desk.last(&last).await,
+                    Ok(End::Word { last, is_urgent }) => {
+                        if is_urgent {
+                            desk.api.hurry();
+                        }
+                        desk.last(&last).await;
+                    }
                     Ok(End::Left(job)) => {
                         course.enter(job, Instant::now());
                         desk.say(&body::running(&plan, &course.phases, &desk.links)).await;

@@ -7,6 +7,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderValue, Uri};
@@ -50,6 +51,7 @@ pub struct Api {
     base: String,
     /// The account that the token belongs to, once it was asked for.
     login: Arc<OnceCell<String>>,
+    is_hurried: Arc<AtomicBool>,
 }
 
 /// A comment of a pull request.
@@ -131,8 +133,10 @@ impl Api {
                 HeaderValue::from_static(concat!("mlaction/", env!("CARGO_PKG_VERSION"))),
             ),
         ];
+        let wire = Wire::new(Transport::new(env, seed), seed);
+        let is_hurried = wire.is_hurried();
         let built = OctocrabBuilder::new_empty()
-            .with_service(Wire::new(Transport::new(env, seed), seed))
+            .with_service(wire)
             .with_layer(&ExtraHeadersLayer::new(Arc::new(headers)))
             .with_layer(&BaseUriLayer::new(address))
             .with_auth(AuthState::None)
@@ -142,7 +146,13 @@ impl Api {
             crab,
             base: format!("/repos/{repository}"),
             login: Arc::default(),
+            is_hurried,
         }))
+    }
+
+    /// Sends the last writes one after the other at once: this process is about to be killed.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Relaxed);
     }
 
     /// All comments of a pull request, the oldest first.

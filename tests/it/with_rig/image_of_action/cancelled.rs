@@ -40,6 +40,28 @@ fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
     cloud.github.no_invalid_requests();
 }
 
+/// What takes longer than the runner waits goes on by itself: the job is stopping.
+#[test]
+fn a_job_in_the_cloud_that_hears_no_signal_holds_up_no_step() {
+    let cloud = Cloud::new("trap '' TERM\n/busybox sleep 300\n");
+    cloud.github.pull(&json!({}));
+    let runner = cloud.job("pull_request?number=1");
+    let step = runner.step();
+    let container = cloud.start(&step, &[]);
+    cloud.site.aws.until_training();
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT", "TERM"][..]),
+        "{ended:?}"
+    );
+    assert!(!ended.runs_on, "{ended:?}");
+    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    assert_eq!(cloud.github.checks()[0]["conclusion"], "cancelled");
+    let body = cloud.comment()["body"].clone();
+    assert!(body.as_str().unwrap().contains("cancelled"), "{body}");
+}
+
 #[test]
 fn a_github_that_does_not_answer_keeps_no_job_alive_and_is_told_later() {
     let cloud = Cloud::new(ENDLESS);
