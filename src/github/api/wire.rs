@@ -191,6 +191,8 @@ fn limit(answer: &Answer, attempt: u32, now: i64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
@@ -202,6 +204,18 @@ mod tests {
                 .collect(),
             body: Bytes::from_static(body.as_bytes()),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_are_a_second_apart_as_long_as_there_is_time() {
+        let wire = Wire::new(Transport::new(&BTreeMap::new(), 0), 0);
+        let begun = Instant::now();
+        wire.wait_for_turn().await;
+        wire.wait_for_turn().await;
+        assert_eq!(begun.elapsed(), BETWEEN_WRITES);
+        wire.is_hurried().store(true, Ordering::Relaxed);
+        wire.wait_for_turn().await;
+        assert_eq!(begun.elapsed(), BETWEEN_WRITES);
     }
 
     #[test]
