@@ -57,8 +57,9 @@ impl Context {
     pub fn owner(&self, root: &Path) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("mlaction owner v1");
         let machine = std::fs::read("/etc/machine-id")
-            .or_else(|_| std::fs::read("/proc/sys/kernel/hostname"))
-            .unwrap_or_default();
+            .ok()
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| in_container(root));
         hasher
             .update(&machine)
             .update(root.as_os_str().as_encoded_bytes());
@@ -80,6 +81,19 @@ impl Context {
             .map(|dir| dir.join(name))
             .find(|path| is_program(path))
     }
+}
+
+/// A container's name and the project's folder. Containers have no number of their own, may have
+/// the name of their host, and find every project at the same path: the folder itself, which is
+/// mounted, tells them apart.
+fn in_container(root: &Path) -> Vec<u8> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut id = std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
+    let meta = root.metadata();
+    let folder = meta.map_or((0, 0), |meta| (meta.dev(), meta.ino()));
+    id.extend(folder.0.to_le_bytes());
+    id.extend(folder.1.to_le_bytes());
+    id
 }
 
 /// Variables of this process that are valid UTF-8.
