@@ -111,9 +111,11 @@ impl Entry {
                 ));
             }
             Err(problem) => {
+                let error = Error::from(problem);
+                let advice = error.advice().map(|advice| format!("; {advice}"));
                 let words = format!(
-                    "the base branch's limits are not known: {}",
-                    Error::from(problem)
+                    "the base branch's limits are not known: {error}{}",
+                    advice.unwrap_or_default()
                 );
                 return Ok((source, Some(words)));
             }

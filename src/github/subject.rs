@@ -56,6 +56,8 @@ impl Subject {
             [one] if named.is_some() || event.name == "issue_comment" => checked_out
                 .filter(|sha| **sha == one.head_sha)
                 .map(str::to_owned),
+            // A check on a commit says that this commit was trained.
+            _ if event.is_without_changes(checked_out) => None,
             _ => event.report_sha(),
         };
         Ok(Self {

@@ -221,6 +221,16 @@ async fn make(api: &Api, sha: &str, body: &Value, status: &Value) -> Result<Made
             // The check is what was wanted.
             Err(_) => Err(problem),
         },
+        // It may be there all the same: looked for, before it is made again.
+        Err(problem) if problem.is_unsure() => {
+            let text = |field: &str| body[field].as_str().unwrap_or_default();
+            let found = api.check_of(sha, text("name"), text("external_id"));
+            let made = match found.await? {
+                Some(made) => made,
+                None => api.check(body).await?,
+            };
+            Ok(Made::Check(made.id))
+        }
         Err(problem) => Err(problem),
     }
 }

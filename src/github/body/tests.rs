@@ -55,7 +55,10 @@ fn the_comment_of_a_run_without_a_result() {
 fn the_comment_of_a_report_begins_and_ends_with_where_it_belongs() {
     let body = ended(&reports::failed(), &links());
     assert!(body.starts_with("<!-- mlaction:v1:Train%20on%20PR:churn:gpu -->\n### ❌ churn"));
-    assert!(body.ends_with("commit ec26c3e57ca3a959ca5aad62de7213c562f8c821\n"), "{body}");
+    assert!(
+        body.ends_with("commit ec26c3e57ca3a959ca5aad62de7213c562f8c821\n"),
+        "{body}"
+    );
 }
 
 #[test]

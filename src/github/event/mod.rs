@@ -178,6 +178,14 @@ impl Event {
             .filter(|sha| sha.bytes().any(|byte| byte != b'0'))
     }
 
+    /// Whether a commit is the base branch's own, in a run that concerns a pull request: what the
+    /// pull request changes is not in it.
+    #[must_use]
+    pub(super) fn is_without_changes(&self, checked_out: Option<&str>) -> bool {
+        let own = self.sha.as_deref();
+        self.is_privileged() && own.zip(checked_out).is_some_and(|(own, sha)| own == sha)
+    }
+
     /// The comment that started the workflow: a new one, on a pull request.
     #[must_use]
     pub fn comment(&self) -> Option<Comment> {
