@@ -95,6 +95,18 @@ pub struct Made {
     pub html_url: Option<String>,
 }
 
+/// A check run that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CheckRun {
+    /// Its number.
+    pub id: u64,
+    /// `queued`, `in_progress`, `completed`.
+    pub status: String,
+    /// The run that it is of.
+    #[serde(default)]
+    pub external_id: Option<String>,
+}
+
 impl Api {
     /// The repository that a job of GitHub Actions belongs to, if the job's environment has a
     /// token. To be called within a runtime.
@@ -225,25 +237,14 @@ impl Api {
         made.map_err(|error| Problem::new("make the check", CHECKS, error))
     }
 
-    /// The newest check run of a name on a commit, when it is that of a run of ours.
+    /// The newest check runs of a name on a commit.
     ///
     /// # Errors
-    /// GitHub does not give it.
-    pub async fn check_of(
-        &self,
-        sha: &str,
-        name: &str,
-        run: &str,
-    ) -> Result<Option<Made>, Problem> {
+    /// GitHub does not give them.
+    pub async fn checks(&self, sha: &str, name: &str) -> Result<Vec<CheckRun>, Problem> {
         #[derive(Deserialize)]
         struct Found {
-            check_runs: Vec<One>,
-        }
-        #[derive(Deserialize)]
-        struct One {
-            #[serde(flatten)]
-            made: Made,
-            external_id: Option<String>,
+            check_runs: Vec<CheckRun>,
         }
         let name = encoded(name);
         let path = format!(
@@ -251,9 +252,7 @@ impl Api {
             self.base
         );
         let found: Found = self.get(&path, "read the commit's checks", CHECKS).await?;
-        let mut found = found.check_runs.into_iter();
-        let own = found.find(|one| one.external_id.as_deref() == Some(run));
-        Ok(own.map(|one| one.made))
+        Ok(found.check_runs)
     }
 
     /// Changes a check run.

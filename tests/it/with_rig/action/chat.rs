@@ -145,3 +145,25 @@ fn what_cannot_be_done_is_said_and_a_fork_needs_the_whole_commit() {
     let (_, said) = site.comment(fork);
     assert!(said.contains(&"2".repeat(40)), "{said}");
 }
+
+#[test]
+fn what_cannot_be_asked_is_not_trained_and_what_cannot_be_answered_is() {
+    let site = Site::with_pull();
+    site.github.set("collaborators", &json!({"alice": "write"}));
+    let event = site.comment_event("alice", 1, "/train");
+    let refused = json!({
+        "fault": "error",
+        "operation": "repos/get-collaborator-permission-level",
+        "status": 403,
+        "message": "Resource not accessible by integration",
+    });
+    site.github.faults(&refused);
+    let step = site.run(&event, &["chat"], 40);
+    assert_eq!(step.outputs["train"], "false");
+    let only = json!({"issues": "none", "pull_requests": "read"});
+    site.github.permissions(&only);
+    let step = site.run(&event, &["chat"], 0);
+    assert_eq!(step.outputs["train"], "true");
+    assert!(step.err.contains("warning: cannot"), "{}", step.err);
+    assert!(site.signs().is_empty() && site.github.comments(1).len() == 1);
+}

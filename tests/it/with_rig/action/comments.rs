@@ -115,3 +115,29 @@ fn a_huge_report_fits_into_a_comment() {
     assert!(body.len() <= 65_536);
     assert_eq!(site.check()["status"], "completed");
 }
+
+#[test]
+fn each_destination_has_a_comment_of_its_own() {
+    let site = Site::with_pull();
+    let other = "[destinations.\"other-one\"]\nkind = \"process\"\n";
+    let config = site.project.read("mlaction.toml") + other;
+    site.project.write("mlaction.toml", &config);
+    site.run(PULL, &["train"], 0);
+    site.run(PULL, &["train", "--destination", "other-one"], 0);
+    let comments = site.github.comments(1);
+    assert_eq!(comments.len(), 2, "{comments:#?}");
+    let second = comments[1]["body"].as_str().unwrap();
+    let marker = "<!-- mlaction:v1:train:demo:other%2Done -->\n";
+    assert!(second.starts_with(marker), "{second}");
+    let checks = site.github.checks();
+    assert_eq!(checks[1]["name"], "mlaction: demo (other-one)");
+}
+
+#[test]
+fn on_a_locked_pull_request_nothing_is_said() {
+    let site = Site::with_pull();
+    site.github.set("lock/1", &json!({}));
+    let step = site.run(PULL, &["train"], 0);
+    assert!(step.err.contains("unlock the conversation"), "{}", step.err);
+    assert_eq!(site.check()["conclusion"], "neutral");
+}

@@ -1,28 +1,15 @@
 //! Events that have the repository's rights do not run a fork's code.
 
-use std::process::Command;
-
 use serde_json::json;
 
 use super::Site;
+use crate::with_rig::sagemaker_jobs::commit;
 
 impl Site {
     /// Makes what is in the workspace a commit, and gives its name.
     #[track_caller]
     pub(super) fn commit(&self) -> String {
-        let git = |arguments: &[&str]| {
-            let mut git = Command::new("git");
-            git.args(["-c", "user.name=t", "-c", "user.email=t@example.com"]);
-            let git = git.args(arguments).current_dir(self.project.path());
-            let output = git.env("HOME", self.project.path()).output().unwrap();
-            super::held(&output, 0);
-            crate::project::stdout(&output).trim().to_owned()
-        };
-        git(&["init", "--quiet"]);
-        self.project.write(".gitignore", ".mlaction/\n");
-        git(&["add", "."]);
-        git(&["commit", "--quiet", "--allow-empty", "--message", "work"]);
-        git(&["rev-parse", "HEAD"])
+        commit(&self.project)
     }
 
     /// Says that this is the commit of a pull request's branch.

@@ -1,7 +1,9 @@
 //! What a run tells GitHub: the real binary as a step of a job, and a stand-in for GitHub.
 
+mod cancelled;
 mod chat;
 mod comments;
+mod detached;
 mod events;
 mod forks;
 mod guarded;

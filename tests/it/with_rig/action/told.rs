@@ -178,3 +178,34 @@ fn neither_logs_nor_names_are_commands() {
     let (_, rest) = body.split_once('\n').unwrap();
     assert!(!rest.contains("@all") && !rest.contains("<!-- x"), "{rest}");
 }
+
+#[test]
+fn many_gates_are_all_shown() {
+    let site = Site::with_pull();
+    let gates: String = (0..120)
+        .map(|n| format!("[gates.g{n}]\nmin = 1\n"))
+        .collect();
+    let config = site.project.read("mlaction.toml") + &gates;
+    site.project.write("mlaction.toml", &config);
+    let few = "{\"accuracy\": model[\"accuracy\"],";
+    let many = format!("{{**{{f\"g{{n}}\": 0 for n in range(120)}}, {}", &few[1..]);
+    site.project.replace("model/validate.py", few, &many);
+    site.run(PULL, &["train", "--require-report"], 30);
+    let check = site.check();
+    let notes = check["annotations"].as_array().unwrap();
+    let failures = notes
+        .iter()
+        .filter(|note| note["annotation_level"] == "failure");
+    assert_eq!(failures.count(), 120);
+    assert_eq!(notes.len(), 121);
+}
+
+/// An Enterprise Server has its API below a folder.
+#[test]
+fn a_server_of_ones_own_is_told_too() {
+    let site = Site::with_pull();
+    let mut job = site.job(PULL);
+    job.set("GITHUB_API_URL", &format!("{}/api/v3", site.github.site()));
+    site.step(&job, &["train", "--require-report"], 0);
+    assert!(site.comment(1).1.contains("| accuracy | 0.97 |"));
+}
