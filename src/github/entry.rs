@@ -45,7 +45,14 @@ impl Entry {
             return Ok(None);
         };
         let own = context.env.get("GITHUB_SHA").map(String::as_str);
-        let pull_request = entry.subject.pull_request();
+        // A pull request that the workflow names says nothing of what lies in the workspace, unless
+        // that is its head.
+        let is_of_workspace = |one: &&PullRequest| {
+            tell.pull_request.is_none()
+                || entry.event.is_about(one.number)
+                || head.as_deref() == Some(one.head_sha.as_str())
+        };
+        let pull_request = entry.subject.pull_request().filter(is_of_workspace);
         guard::judge(
             &entry.event,
             head.as_deref(),

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long a run waits that somebody has cancelled: GitHub's runner kills it after 10 s.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>
-const CANCELLED: Duration = Duration::from_secs(3);
+const CANCELLED: Duration = Duration::from_secs(5);
 
 /// What was told, and what could not be.
 #[derive(Debug, Default)]

@@ -136,6 +136,17 @@ impl Event {
         about.unwrap_or(About::Nobody)
     }
 
+    /// Whether the event itself says that it concerns the pull request of a number.
+    #[must_use]
+    pub fn is_about(&self, number: u64) -> bool {
+        match self.about() {
+            About::PullRequest(one) => one.number == number,
+            About::Number(one) => one == number,
+            About::Numbers(all) => all.contains(&number),
+            About::Commit(_) | About::Branch { .. } | About::Nobody => false,
+        }
+    }
+
     /// Whether the run has this repository's rights, whoever caused it.
     #[must_use]
     pub fn is_privileged(&self) -> bool {

@@ -45,6 +45,11 @@ fn code_of_a_fork_is_refused_before_anything_runs() {
         assert_eq!(site.writes(), Vec::<String>::new(), "{event}");
         assert!(!site.project.path().join(".mlaction").exists(), "{event}");
     }
+    // Whoever writes the other run's files could name any pull request.
+    let named = ["train", "--pull-request", &own.to_string()];
+    for event in &events {
+        site.run(event, &named, 2);
+    }
     // A workspace without a commit may hold anything.
     let bare = Site::new();
     bare.github.pull_of_fork();

@@ -61,6 +61,22 @@ fn a_pull_request_that_moved_on_hears_nothing() {
     assert!(site.check()["head_sha"] != "3".repeat(40));
 }
 
+/// The number may be out of the other run's files, which are anybody's.
+#[test]
+fn a_pull_request_that_is_named_must_be_the_runs() {
+    let (site, fork, report) = Site::of_fork();
+    let own = site.github.pull(&json!({}));
+    let event = format!("workflow_run?number={fork}");
+    let number = own.to_string();
+    let named = [&post(&report)[..], &["--pull-request", &number]].concat();
+    site.run(&event, &named, 0);
+    assert!(site.github.comments(own).is_empty());
+    let number = fork.to_string();
+    let named = [&post(&report)[..], &["--pull-request", &number]].concat();
+    site.run(&event, &named, 0);
+    assert!(site.comment(fork).1.contains("| accuracy | 0.97 |"));
+}
+
 #[test]
 fn a_hostile_report_is_text() {
     let (site, fork, path) = Site::of_fork();
