@@ -4,8 +4,10 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use super::{Site, held};
+use crate::project::stderr;
 use crate::with_rig::support::runner::Runner;
 
 const PULL: &str = "pull_request?number=1";
@@ -49,4 +51,24 @@ fn a_run_that_is_cancelled_says_so_before_the_runner_kills_it() {
         let (_, body) = site.comment(1);
         assert!(body.contains("cancelled"), "{operation} {body}");
     }
+}
+
+#[test]
+fn a_github_that_does_not_answer_keeps_no_cancelled_run() {
+    let site = Site::with_pull();
+    let hangs = json!({"fault": "timeout-before", "operation": "issues/list-comments"});
+    site.github.faults(&hangs);
+    let job = site.job(PULL);
+    let child = endless(&site, &job);
+    until_asked(&site, "issues/list-comments");
+    let cancelled = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    held(&output, 130);
+    assert!(cancelled.elapsed() < KILLED, "{:?}", cancelled.elapsed());
+    let said = stderr(&output);
+    assert!(
+        said.contains("GitHub was not told how the run ended"),
+        "{said}"
+    );
 }
