@@ -29,7 +29,7 @@ demo: python ## A project from nothing to a gated report, in a temporary folder
 
 test: $(TOOLS)/ready ## Every test; real counterparts are set up first (tests/rig)
 	@export MLACTION_CACHE="$(CACHE)"
-	ended() { local status=$$?; "$$rig/check" || status=1; "$$action" down $$$$; "$$rig/down" $$$$; exit $$status; }
+	ended() { local status=$$?; "$$rig/check" || status=1; "$$action" down $$$$ || status=1; "$$rig/down" $$$$; exit $$status; }
 	rig="$$PWD/tests/rig"
 	action="$$PWD/tests/action/image"
 	trap ended EXIT

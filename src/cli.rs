@@ -107,7 +107,7 @@ pub enum Command {
     Action,
     /// Clean up after a step of GitHub Actions that was killed.
     #[command(hide = true)]
-    PostAction,
+    PostAction(Tell),
     /// Become a command that must not outlive its supervisor.
     #[command(hide = true)]
     Become {

@@ -40,7 +40,10 @@ pub fn run(cli: Cli) -> Result<u8> {
     let talk = Talk::new(quiet, verbose);
     let becomes_another = matches!(
         command,
-        Command::Action | Command::PostAction | Command::Become { .. } | Command::Supervise { .. }
+        Command::Action
+            | Command::PostAction(_)
+            | Command::Become { .. }
+            | Command::Supervise { .. }
     );
     if !becomes_another {
         talk::meet_runner();
@@ -73,7 +76,7 @@ pub fn run(cli: Cli) -> Result<u8> {
         Command::Post(arguments) => post::run(arguments, &talk),
         Command::Chat => chat::run(&talk),
         Command::Action => action::run(),
-        Command::PostAction => post_action::run(&talk),
+        Command::PostAction(tell) => post_action::run(&tell, &talk),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mlaction", &mut script);

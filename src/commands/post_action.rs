@@ -1,54 +1,134 @@
 //! `post-action`: the step that GitHub's runner starts when the Action's own step is over, also
-//! when it was killed. What that one left running is stopped.
+//! when it was killed. What that one left running is stopped, and GitHub is told so.
 
 use std::collections::BTreeMap;
 
 use super::{action, runtime};
 use crate::aws::Access;
+use crate::cli;
 use crate::context::environment;
 use crate::destination::docker::sweep;
 use crate::destination::place::DestinationPlan;
 use crate::destination::sagemaker::jobs::{Jobs, Wanted, Which};
 use crate::destination::sagemaker::plan::SagemakerPlan;
-use crate::error::Result;
+use crate::error::{Error, ExitCode, Result};
+use crate::github::entry::Entry;
 use crate::github::inputs;
 use crate::github::state::Begun;
+use crate::github::tell::{self, Desk, Told};
 use crate::image::engine::Engine;
 use crate::plan::Plan;
 use crate::record::{self, Phase};
+use crate::report::Report;
 use crate::talk::{self, Talk, always};
 
 /// At most so many jobs of a project that run are looked at.
 const MOST: usize = 200;
 
 /// Stops what is left of the run that the step began.
-pub(super) fn run(talk: &Talk) -> Result<u8> {
+pub(super) fn run(wanted: &cli::Tell, talk: &Talk) -> Result<u8> {
     let env = environment();
     if env.keys().any(|name| inputs::is_input(name)) {
         // Role, region and token are variables for all that follows.
-        let read = inputs::read(&env).inspect_err(|_| talk::meet_runner());
-        return action::become_(&["post-action".to_owned()], &read?.variables);
+        let asked = inputs::read(&env).inspect_err(|_| talk::meet_runner())?;
+        let arguments = [vec!["post-action".to_owned()], asked.telling()].concat();
+        return action::become_(&arguments, &asked.variables);
     }
     talk::meet_runner();
-    let Some(Begun { root, run }) = Begun::of(&env) else {
+    let Some(begun) = Begun::of(&env) else {
         talk.say("the step began no run");
         return Ok(0);
     };
-    let states = record::states(&root);
-    let state = states.iter().find(|state| state.run == run);
-    if state.is_none_or(|state| state.phase != Phase::Running) {
-        talk.say(&format!("run {run} came to its end"));
-        return Ok(0);
+    let run = &begun.run;
+    let states = record::states(&begun.root);
+    let state = states.iter().find(|state| state.run == *run);
+    match state.map(|state| &state.phase) {
+        Some(Phase::Running) => {
+            always(&format!(
+                "run {run} was killed before its end: what it left is stopped now"
+            ));
+            killed(&begun, wanted, &env, talk)?;
+        }
+        Some(_) if begun.is_untold => late(&begun, wanted, &env, talk)?,
+        Some(_) | None => talk.say(&format!("run {run} came to its end")),
     }
-    always(&format!(
-        "run {run} was killed before its end: what it left is stopped now"
-    ));
-    let plan = record::load_plan(&record::runs_dir(&root).join(&run))?;
-    let stopped = runtime()?.block_on(stop(&plan, &env));
-    for line in record::explain_interrupted(&root)? {
+    Ok(0)
+}
+
+/// Stops what a killed run left, and ends its comment and check.
+fn killed(
+    begun: &Begun,
+    wanted: &cli::Tell,
+    env: &BTreeMap<String, String>,
+    talk: &Talk,
+) -> Result<()> {
+    let plan = record::load_plan(&begun.folder())?;
+    let runtime = runtime()?;
+    let stopped = runtime.block_on(stop(&plan, env));
+    let error = word(&plan, stopped.as_ref().err());
+    let told = runtime.block_on(async {
+        match desk(&plan, begun, wanted, env).await? {
+            Some(desk) => Ok(desk.broken(&plan, &error).await),
+            None => Ok::<_, Error>(Told::default()),
+        }
+    });
+    for line in record::explain_interrupted(&begun.root)? {
         talk.say(&line);
     }
-    stopped.map(|()| 0)
+    stopped?;
+    tell::conclude(&told?, wanted, None, talk)
+}
+
+/// Tells how a run ended that had no time to.
+fn late(
+    begun: &Begun,
+    wanted: &cli::Tell,
+    env: &BTreeMap<String, String>,
+    talk: &Talk,
+) -> Result<()> {
+    let plan = record::load_plan(&begun.folder())?;
+    let report: Result<Report> = record::read_json(&begun.folder(), record::REPORT);
+    let told = runtime()?.block_on(async {
+        match desk(&plan, begun, wanted, env).await? {
+            Some(desk) => Ok(match report {
+                Ok(report) => desk.report(&report, plan.report.inconclusive).await,
+                Err(_) => {
+                    let error = Error::new(ExitCode::Cancelled, "cancelled before it had a result");
+                    desk.broken(&plan, &error).await
+                }
+            }),
+            None => Ok::<_, Error>(Told::default()),
+        }
+    });
+    tell::conclude(&told?, wanted, None, talk)
+}
+
+/// Where the run was told about.
+async fn desk(
+    plan: &Plan,
+    begun: &Begun,
+    wanted: &cli::Tell,
+    env: &BTreeMap<String, String>,
+) -> Result<Option<Desk>> {
+    let Some(entry) = Entry::look(env, None, wanted).await? else {
+        return Ok(None);
+    };
+    let desk = Desk::open(env, entry, wanted, &plan.project, plan.destination.name());
+    Ok(desk.map(|desk| desk.with_check(begun.check)))
+}
+
+/// How a killed run ended; `trouble` is why what it left could not be stopped.
+fn word(plan: &Plan, trouble: Option<&Error>) -> Error {
+    let error = Error::new(ExitCode::Cancelled, "the run was killed before its end");
+    match trouble {
+        None if plan.destination.leaves(&plan.training.request) => {
+            error.hint("its job runs on; run the workflow again to take it up")
+        }
+        None => error.hint("what it left was stopped; run the workflow again"),
+        Some(trouble) => error
+            .because(format!("what it left could not be stopped: {trouble}"))
+            .hint("look for its jobs: `mlaction jobs --running`"),
+    }
 }
 
 async fn stop(plan: &Plan, env: &BTreeMap<String, String>) -> Result<()> {

@@ -119,6 +119,9 @@ const fn input(
     }
 }
 
+/// Options about what GitHub is told, which hold for the step that cleans up, too.
+const TELLING: &[&str] = &["--no-comment", "--no-check", "--pull-request"];
+
 /// What the inputs ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -183,6 +186,16 @@ fn value<'e>(env: &'e BTreeMap<String, String>, name: &str) -> &'e str {
 }
 
 impl Asked {
+    /// What of the command line is about what GitHub is told.
+    #[must_use]
+    pub fn telling(&self) -> Vec<String> {
+        let name = |argument: &str| argument.split('=').next().map(str::to_owned);
+        let is_telling = |argument: &&String| {
+            name(argument).is_some_and(|name| TELLING.contains(&name.as_str()))
+        };
+        self.arguments.iter().filter(is_telling).cloned().collect()
+    }
+
     fn take(&mut self, input: &Input, text: &str) -> Result<(), String> {
         // NOTE: with `=`, a value that begins with a dash is a value still.
         let mut option = |name: &str, text: &str| self.arguments.push(format!("{name}={text}"));

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::runner::Runner;
 use crate::error::Result;
+use crate::record;
 
 const ROOT: &str = "root";
 const RUN: &str = "run";
+const CHECK: &str = "check";
+const UNTOLD: &str = "untold";
 
 /// A run that a step began.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub struct Begun {
     pub root: PathBuf,
     /// The run's id.
     pub run: String,
+    /// The check that it made.
+    pub check: Option<u64>,
+    /// Whether it had no time to tell GitHub how it ended.
+    pub is_untold: bool,
 }
 
 impl Begun {
@@ -30,6 +37,28 @@ impl Begun {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
         runner.state(ROOT, &root.display().to_string())?;
         runner.state(RUN, run)
+    }
+
+    /// Leaves word of the check that the run has made.
+    ///
+    /// # Errors
+    /// The runner's file cannot be written.
+    pub fn leave_check(runner: &Runner, check: u64) -> Result<()> {
+        runner.state(CHECK, &check.to_string())
+    }
+
+    /// Leaves word that there is no time to tell GitHub how the run ended.
+    ///
+    /// # Errors
+    /// The runner's file cannot be written.
+    pub fn leave_untold(runner: &Runner) -> Result<()> {
+        runner.state(UNTOLD, "true")
+    }
+
+    /// The folder of the run's record.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        record::runs_dir(&self.root).join(&self.run)
     }
 
     /// What the step before left.
@@ -45,6 +74,8 @@ impl Begun {
         Some(Self {
             root: PathBuf::from(left(ROOT)?),
             run: is_name.then(|| run.clone())?,
+            check: left(CHECK).and_then(|check| check.parse().ok()),
+            is_untold: left(UNTOLD).is_some(),
         })
     }
 }

@@ -20,6 +20,7 @@ use super::comment::Sticky;
 use super::entry::Entry;
 use super::log::Level;
 use super::runner::Runner;
+use super::state::Begun;
 use super::subject::Subject;
 use crate::cli;
 use crate::config::raw::Inconclusive;
@@ -58,6 +59,7 @@ pub struct Desk {
     links: Links,
     gates: Vec<GatePlace>,
     troubles: Vec<Error>,
+    runner: Option<Runner>,
 }
 
 /// The check of a run, or the commit's status where the token may make no check.
@@ -129,7 +131,17 @@ impl Desk {
             links,
             gates: Vec::new(),
             troubles: Vec::new(),
+            runner: Runner::of(env),
         }
+    }
+
+    /// Takes up a check that was made before.
+    #[must_use]
+    pub fn with_check(mut self, made: Option<u64>) -> Self {
+        if let (Some(check), Some(id)) = (&mut self.check, made) {
+            check.made = Some(Made::Check(id));
+        }
+        self
     }
 
     /// Shows gates where they stand: `path` is that of mlaction.toml in the repository.
@@ -142,6 +154,13 @@ impl Desk {
     /// Tells of a run that is over.
     pub async fn report(mut self, report: &Report, inconclusive: Inconclusive) -> Told {
         let last = Last::of_report(report, inconclusive, &self.links, &self.gates);
+        self.last(&last).await;
+        self.told()
+    }
+
+    /// Tells of a run that is over and has no report.
+    pub async fn broken(mut self, plan: &Plan, error: &Error) -> Told {
+        let last = Last::of_error(plan, error, &self.links);
         self.last(&last).await;
         self.told()
     }
@@ -176,8 +195,16 @@ impl Desk {
             Ok(made) => {
                 check.made = Some(made);
                 self.check = Some(check);
+                self.leave(made);
             }
             Err(problem) => self.troubles.push(problem.into()),
+        }
+    }
+
+    /// Leaves word of a check, for whoever has to end it when this process is killed.
+    fn leave(&mut self, made: Made) {
+        if let (Made::Check(id), Some(runner)) = (made, &self.runner) {
+            self.troubles.extend(Begun::leave_check(runner, id).err());
         }
     }
 
@@ -336,13 +363,14 @@ pub struct Teller {
     gates: Vec<GatePlace>,
     end: oneshot::Sender<End>,
     work: JoinHandle<Told>,
+    runner: Option<Runner>,
 }
 
 /// How telling ends.
 #[derive(Debug)]
 enum End {
-    /// With a last word.
-    Word(Box<Last>),
+    /// With a last word, before somebody ends this process.
+    Word { last: Box<Last>, is_urgent: bool },
     /// With the phase that goes on without us.
     Left(String),
 }
@@ -358,6 +386,7 @@ impl Teller {
             plan: plan.clone(),
             links: desk.links.clone(),
             gates: desk.gates.clone(),
+            runner: desk.runner.clone(),
             end,
             work: tokio::spawn(work(desk, plan.clone(), phases, ending)),
         }
@@ -381,8 +410,11 @@ impl Teller {
             false => PATIENCE,
         };
         // NOTE: whoever is gone says so below.
-        let _ = self.end.send(End::Word(Box::new(last)));
-        wait(self.work, patience).await
+        let _ = self.end.send(End::Word {
+            last: Box::new(last),
+            is_urgent: is_cancelled,
+        });
+        wait(self.work, patience, self.runner.as_ref()).await
     }
 
     /// Leaves comment and check as those of a job that runs on.
@@ -390,12 +422,12 @@ impl Teller {
         let _ = self
             .end
             .send(End::Left(format!("{job}, which is collected later")));
-        wait(self.work, PATIENCE).await
+        wait(self.work, PATIENCE, self.runner.as_ref()).await
     }
 }
 
-/// Waits for those who tell, and no longer.
-async fn wait(mut work: JoinHandle<Told>, patience: Duration) -> Told {
+/// Waits for those who tell, and no longer: the step that cleans up has more time.
+async fn wait(mut work: JoinHandle<Told>, patience: Duration, runner: Option<&Runner>) -> Told {
     let failed = |why: &str| Told {
         comment_url: None,
         troubles: vec![
@@ -407,7 +439,10 @@ async fn wait(mut work: JoinHandle<Told>, patience: Duration) -> Told {
         Ok(Err(error)) => failed(&error.to_string()),
         Err(_) => {
             work.abort();
-            failed("it took too long")
+            let mut told = failed("it took too long");
+            let left = runner.map(Begun::leave_untold);
+            told.troubles.extend(left.and_then(Result::err));
+            told
         }
     }
 }
@@ -448,7 +483,12 @@ async fn work(
             biased;
             word = &mut end => {
                 match word {
-                    Ok(End::Word(last)) => desk.last(&last).await,
+                    Ok(End::Word { last, is_urgent }) => {
+                        if is_urgent {
+                            desk.api.hurry();
+                        }
+                        desk.last(&last).await;
+                    }
                     Ok(End::Left(job)) => {
                         course.enter(job, Instant::now());
                         desk.say(&body::running(&plan, &course.phases, &desk.links)).await;

@@ -7,6 +7,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderValue, Uri};
@@ -57,6 +58,7 @@ pub struct Api {
     /// The account that the token belongs to, once it was asked for; nobody, if GitHub does not
     /// say.
     login: Arc<OnceCell<Option<String>>>,
+    is_hurried: Arc<AtomicBool>,
 }
 
 /// A comment of a pull request.
@@ -154,8 +156,10 @@ impl Api {
                 HeaderValue::from_static(concat!("mlaction/", env!("CARGO_PKG_VERSION"))),
             ),
         ];
+        let wire = Wire::new(Transport::new(env, seed), seed);
+        let is_hurried = wire.is_hurried();
         let built = OctocrabBuilder::new_empty()
-            .with_service(Wire::new(Transport::new(env, seed), seed))
+            .with_service(wire)
             .with_layer(&ExtraHeadersLayer::new(Arc::new(headers)))
             .with_layer(&BaseUriLayer::new(address))
             .with_auth(AuthState::None)
@@ -166,7 +170,13 @@ impl Api {
             base: format!("/repos/{repository}"),
             is_installation,
             login: Arc::default(),
+            is_hurried,
         }))
+    }
+
+    /// Sends the last writes one after the other at once: this process is about to be killed.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Relaxed);
     }
 
     /// All comments of a pull request, the oldest first.

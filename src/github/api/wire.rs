@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) struct Wire {
     transport: Arc<Transport>,
     /// When the last write was sent.
     written: Arc<Mutex<Option<Instant>>>,
+    /// Whether there is no time to keep writes apart.
+    is_hurried: Arc<AtomicBool>,
     seed: u64,
 }
 
@@ -53,8 +56,14 @@ impl Wire {
         Self {
             transport: Arc::new(transport),
             written: Arc::default(),
+            is_hurried: Arc::default(),
             seed,
         }
+    }
+
+    /// What says that writes are kept apart no longer.
+    pub(super) fn is_hurried(&self) -> Arc<AtomicBool> {
+        self.is_hurried.clone()
     }
 
     async fn send(&self, call: &Call) -> Response<Full<Bytes>> {
@@ -79,7 +88,9 @@ impl Wire {
 
     async fn wait_for_turn(&self) {
         let mut written = self.written.lock().await;
-        if let Some(last) = *written {
+        if let Some(last) = *written
+            && !self.is_hurried.load(Ordering::Relaxed)
+        {
             tokio::time::sleep_until(last + BETWEEN_WRITES).await;
         }
         *written = Some(Instant::now());
@@ -180,6 +191,8 @@ fn limit(answer: &Answer, attempt: u32, now: i64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Answer {
@@ -191,6 +204,18 @@ mod tests {
                 .collect(),
             body: Bytes::from_static(body.as_bytes()),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_are_a_second_apart_as_long_as_there_is_time() {
+        let wire = Wire::new(Transport::new(&BTreeMap::new(), 0), 0);
+        let begun = Instant::now();
+        wire.wait_for_turn().await;
+        wire.wait_for_turn().await;
+        assert_eq!(begun.elapsed(), BETWEEN_WRITES);
+        wire.is_hurried().store(true, Ordering::Relaxed);
+        wire.wait_for_turn().await;
+        assert_eq!(begun.elapsed(), BETWEEN_WRITES);
     }
 
     #[test]

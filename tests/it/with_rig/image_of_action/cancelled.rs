@@ -40,6 +40,88 @@ fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
     cloud.github.no_invalid_requests();
 }
 
+/// What takes longer than the runner waits goes on by itself: the job is stopping.
+#[test]
+fn a_job_in_the_cloud_that_hears_no_signal_holds_up_no_step() {
+    let cloud = Cloud::new("trap '' TERM\n/busybox sleep 300\n");
+    cloud.github.pull(&json!({}));
+    let runner = cloud.job("pull_request?number=1");
+    let step = runner.step();
+    let container = cloud.start(&step, &[]);
+    cloud.site.aws.until_training();
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT", "TERM"][..]),
+        "{ended:?}"
+    );
+    assert!(!ended.runs_on, "{ended:?}");
+    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    assert_eq!(cloud.github.checks()[0]["conclusion"], "cancelled");
+    let body = cloud.comment()["body"].clone();
+    assert!(body.as_str().unwrap().contains("cancelled"), "{body}");
+}
+
+#[test]
+fn a_github_that_does_not_answer_keeps_no_job_alive_and_is_told_later() {
+    let cloud = Cloud::new(ENDLESS);
+    cloud.github.pull(&json!({}));
+    let runner = cloud.job("pull_request?number=1");
+    let step = runner.step();
+    let container = cloud.start(&step, &[]);
+    cloud.site.aws.until_training();
+    let silent = json!({"fault": "timeout-before", "operation": "checks/update"});
+    cloud.github.faults(&silent);
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT"][..]),
+        "{ended:?}"
+    );
+    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    assert!(
+        ended.log.contains("GitHub was not told how the run ended"),
+        "{}",
+        ended.log
+    );
+    assert_eq!(step.outputs()["outcome"], "cancelled");
+    assert_eq!(cloud.github.checks()[0]["status"], "in_progress");
+
+    // The step that cleans up has minutes.
+    let ended = cloud.post(&step);
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let checks = cloud.github.checks();
+    assert_eq!(
+        (checks.len(), &checks[0]["conclusion"]),
+        (1, &json!("cancelled"))
+    );
+    let body = cloud.comment()["body"].clone();
+    assert!(body.as_str().unwrap().contains("cancelled"), "{body}");
+}
+
+/// The runner asks twice, and the second time nobody is waited for.
+#[test]
+fn a_container_that_hears_no_signal_is_killed_before_the_step_is() {
+    let lab = Lab::new("image-deaf");
+    lab.github.pull(&json!({}));
+    let deaf = "trap '' TERM\n/busybox echo begun\n/busybox sleep 300\n";
+    lab.project.write("image/train.sh", deaf);
+    let runner = lab.job("pull_request?number=1");
+    let step = runner.step();
+    let container = start(&lab.github, &step, &[]);
+    container.until("begun");
+    let ended = container.cancel();
+    assert_eq!(
+        (ended.code, &*ended.signals),
+        (Some(130), &["INT", "TERM"][..]),
+        "{ended:?}"
+    );
+    assert!(!ended.runs_on, "{ended:?}");
+    assert_eq!(left("image-deaf"), "");
+    assert_eq!(lab.github.checks()[0]["conclusion"], "cancelled");
+    assert_eq!(step.outputs()["outcome"], "cancelled");
+}
+
 #[test]
 fn a_job_in_the_cloud_whose_step_was_killed_is_stopped_by_the_step_after_it() {
     let cloud = Cloud::new(ENDLESS);
@@ -57,6 +139,19 @@ fn a_job_in_the_cloud_whose_step_was_killed_is_stopped_by_the_step_after_it() {
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.log.contains("is told to stop"), "{}", ended.log);
     assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    let checks = cloud.github.checks();
+    assert_eq!(
+        (checks.len(), &checks[0]["conclusion"]),
+        (1, &json!("cancelled"))
+    );
+    let body = cloud.comment()["body"].clone();
+    assert!(
+        body.as_str()
+            .unwrap()
+            .contains("the run was killed before its end"),
+        "{body}"
+    );
+    cloud.github.no_invalid_requests();
 }
 
 #[test]
@@ -67,13 +162,16 @@ fn containers_of_a_step_that_was_killed_are_removed_by_the_step_after_it() {
         .write("image/train.sh", &format!("/busybox echo begun\n{ENDLESS}"));
     let runner = lab.job("pull_request?number=1");
     let step = runner.step();
-    let container = start(&lab.github, &step, &[("verbose", "true")]);
+    let inputs = [("verbose", "true"), ("comment", "false")];
+    let container = start(&lab.github, &step, &inputs);
     container.until("begun");
     container.freeze();
     let ended = container.cancel();
     assert!(ended.runs_on, "{ended:?}");
     assert_ne!(left("image-killed"), "");
-    let ended = post(&lab.github, &step, &[("verbose", "true")]);
+    let ended = post(&lab.github, &step, &inputs);
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert_eq!(left("image-killed"), "");
+    assert_eq!(lab.github.checks()[0]["conclusion"], "cancelled");
+    assert!(lab.github.comments(1).is_empty());
 }

@@ -29,7 +29,7 @@ impl Cloud {
         let mut runner = Runner::new(&self.github, event, project.path());
         check_out(&runner, project);
         runner.kind = Kind {
-            network: Some("host"),
+            network: Some("host".to_owned()),
             ..Kind::default()
         };
         for (name, value) in self.site.aws.environment() {

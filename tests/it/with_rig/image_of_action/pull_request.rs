@@ -121,9 +121,22 @@ fn what_a_job_prints_commands_no_runner() {
     let runner = lab.job("pull_request?number=1");
     let ended = lab.trains(&runner.step(), &[("verbose", "true")]);
     assert!(ended.log.contains("add-mask"), "{}", ended.log);
+    let mut token = None;
     // NOTE: a runner ends a line at a carriage return, too.
     for line in ended.log.split(['\n', '\r']) {
         let is_command = line.trim_start().starts_with("::") || line.contains("##[");
-        assert!(!is_command, "{line}");
+        match (&token, line.strip_prefix("::stop-commands::")) {
+            (None, Some(new)) => token = Some(format!("::{new}::")),
+            (Some(known), None) if line == known => token = None,
+            (open, _) => {
+                assert!(!is_command, "{line}");
+                let is_ours = !line.contains("add-mask") && !line.contains("set-output");
+                assert!(
+                    is_ours || open.is_some(),
+                    "commands are not stopped: {line}"
+                );
+            }
+        }
     }
+    assert!(token.is_none(), "commands stay stopped");
 }

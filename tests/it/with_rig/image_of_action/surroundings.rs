@@ -1,7 +1,8 @@
 //! What a runner gives to a container, and what it does not.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
@@ -12,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Lab, check_out, start};
 use crate::project::Project;
-use crate::with_rig::images::left;
+use crate::with_rig::images::{docker, left};
 use crate::with_rig::support::github::GitHub;
 use crate::with_rig::support::runner::{Kind, Runner};
 
@@ -65,6 +66,74 @@ fn a_wrong_input_is_named_before_anything_is_done() {
         assert!(ended.log.contains(words), "{}", ended.log);
     }
     assert!(lab.github.asked().is_empty());
+}
+
+/// A network of a job with a service, as the runner makes one; both are gone when it is dropped.
+struct Network {
+    name: String,
+    _service: std::process::Child,
+}
+
+impl Network {
+    /// A server of files that has the name `service` there; it has none.
+    #[track_caller]
+    fn with_service() -> Self {
+        let name = format!("mlaction-test-network-{}", std::process::id());
+        docker(&["network", "create", &name]);
+        let base =
+            std::env::var("MLACTION_TEST_BASE").expect("tests/rig/up names MLACTION_TEST_BASE");
+        let mut command = Command::new("docker");
+        command.args(["run", "--rm", "--name", &name, "--network", &name]);
+        command.args([
+            "--network-alias",
+            "service",
+            &base,
+            "python3",
+            "-u",
+            "-m",
+            "http.server",
+            "80",
+        ]);
+        let mut service = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(service.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        assert!(line.contains("port 80"), "{line}");
+        Self {
+            name,
+            _service: service,
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for arguments in [
+            ["rm", "--force", &self.name].as_slice(),
+            &["network", "rm", &self.name],
+        ] {
+            let _ = Command::new("docker").args(arguments).output();
+        }
+    }
+}
+
+/// A static program asks for names by itself.
+#[test]
+fn it_finds_the_services_of_a_job_by_name() {
+    let lab = Lab::new("image-names");
+    let number = lab.github.pull(&json!({}));
+    let comment = lab.github.says("alice", number, "/train");
+    let network = Network::with_service();
+    let mut runner = lab.job(&format!("issue_comment?comment={comment}"));
+    runner.kind.network = Some(network.name.clone());
+    runner.set("GITHUB_API_URL", "http://service");
+    let ended = lab.run(&runner.step(), &[("command", "chat")]);
+    assert_eq!(ended.code, Some(40), "{}", ended.log);
+    assert!(ended.log.contains("Error code: 404"), "{}", ended.log);
 }
 
 /// A certificate for `localhost` that nobody has signed, and who shows it.
@@ -130,7 +199,7 @@ fn tls(acceptor: TlsAcceptor, inside: &str) -> u16 {
 
 /// Nothing of the system is in the image but the certificates of the web.
 #[test]
-fn it_finds_names_and_certificates() {
+fn it_trusts_the_web_and_who_else_is_named() {
     let github = GitHub::start();
     let project = Project::empty();
     let port = tls(
@@ -148,7 +217,7 @@ fn it_finds_names_and_certificates() {
     check_out(&runner, &project);
     // `localhost` is a name of the machine's own network.
     runner.kind = Kind {
-        network: Some("host"),
+        network: Some("host".to_owned()),
         ..Kind::default()
     };
     runner.set("GITHUB_API_URL", &format!("https://localhost:{port}"));

@@ -24,14 +24,14 @@ pub(crate) struct Runner {
 }
 
 /// What is not the same on all runners.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Kind {
     /// Where container hooks start the container, no engine is reached from it.
     pub(crate) has_engine: bool,
     /// Those before September 2025 do not mount `RUNNER_TEMP`: it names what is not there.
     pub(crate) has_temp: bool,
     /// That of the job's own container or services, where it has some.
-    pub(crate) network: Option<&'static str>,
+    pub(crate) network: Option<String>,
 }
 
 impl Default for Kind {

@@ -77,7 +77,7 @@ impl Container {
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("mlaction-runner_{:x}_{number:x}", std::process::id());
         let temp = step.runner.temp.path();
-        let kind = step.runner.kind;
+        let kind = &step.runner.kind;
         let mut folders = vec![
             (temp.join("_github_home"), "/github/home"),
             (temp.join("_github_workflow"), "/github/workflow"),
@@ -106,7 +106,7 @@ impl Container {
         if let Some(entrypoint) = entrypoint {
             docker.args(["--entrypoint", entrypoint]);
         }
-        if let Some(network) = kind.network {
+        if let Some(network) = &kind.network {
             docker.args(["--network", network]);
         }
         if kind.has_engine {
