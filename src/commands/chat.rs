@@ -88,8 +88,9 @@ async fn tell(
     sign: &str,
     text: &str,
 ) -> Result<(), Problem> {
-    api.react(comment.id, sign).await?;
+    let reacted = api.react(comment.id, sign).await;
     let marker = body::marker(workflow, "chat", "");
     let mut sticky = Sticky::new(comment.number, marker.clone());
-    sticky.say(api, &format!("{marker}\n{text}\n")).await
+    sticky.say(api, &format!("{marker}\n{text}\n")).await?;
+    reacted
 }

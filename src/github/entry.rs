@@ -45,7 +45,14 @@ impl Entry {
             return Ok(None);
         };
         let own = context.env.get("GITHUB_SHA").map(String::as_str);
-        let pull_request = entry.subject.pull_request();
+        // A pull request that the workflow names says nothing of what lies in the workspace, unless
+        // that is its head.
+        let is_of_workspace = |one: &&PullRequest| {
+            tell.pull_request.is_none()
+                || entry.event.is_about(one.number)
+                || head.as_deref() == Some(one.head_sha.as_str())
+        };
+        let pull_request = entry.subject.pull_request().filter(is_of_workspace);
         guard::judge(
             &entry.event,
             head.as_deref(),
@@ -111,9 +118,11 @@ impl Entry {
                 ));
             }
             Err(problem) => {
+                let error = Error::from(problem);
+                let advice = error.advice().map(|advice| format!("; {advice}"));
                 let words = format!(
-                    "the base branch's limits are not known: {}",
-                    Error::from(problem)
+                    "the base branch's limits are not known: {error}{}",
+                    advice.unwrap_or_default()
                 );
                 return Ok((source, Some(words)));
             }

@@ -25,7 +25,7 @@ impl Subject {
         named: Option<u64>,
         checked_out: Option<&str>,
     ) -> Result<Self, Problem> {
-        let pull_requests = match (named, event.about()) {
+        let mut pull_requests = match (named, event.about()) {
             (Some(number), About::PullRequest(one)) if one.number == number => vec![one],
             (Some(number), _) => vec![api.pull_request(number).await?],
             (None, About::PullRequest(one)) => vec![one],
@@ -51,11 +51,20 @@ impl Subject {
             }
             (None, About::Nobody) => Vec::new(),
         };
+        let is_of_run = event.name == "workflow_run";
+        if is_of_run {
+            // A name may be out of the other run's files, which are anybody's.
+            let head = event.report_sha();
+            pull_requests.retain(|one| head.as_ref() == Some(&one.head_sha));
+        }
+        let is_named = named.is_some() && !is_of_run;
         let commit = match &pull_requests[..] {
             // The event is of the default branch: what runs is what was checked out.
-            [one] if named.is_some() || event.name == "issue_comment" => checked_out
+            [one] if is_named || event.name == "issue_comment" => checked_out
                 .filter(|sha| **sha == one.head_sha)
                 .map(str::to_owned),
+            // A check on a commit says that this commit was trained.
+            _ if event.is_without_changes(checked_out) => None,
             _ => event.report_sha(),
         };
         Ok(Self {

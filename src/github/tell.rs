@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::api::{Api, Problem};
+use super::api::{Api, CheckRun, Problem};
 use super::body::{self, Links};
 use super::check::{self, GatePlace};
 use super::comment::Sticky;
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long a run waits that somebody has cancelled: GitHub's runner kills it after 10 s.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>
-const CANCELLED: Duration = Duration::from_secs(3);
+const CANCELLED: Duration = Duration::from_secs(5);
 
 /// What was told, and what could not be.
 #[derive(Debug, Default)]
@@ -248,8 +248,37 @@ async fn make(api: &Api, sha: &str, body: &Value, status: &Value) -> Result<Made
             // The check is what was wanted.
             Err(_) => Err(problem),
         },
+        // It may be there all the same: looked for, before it is made again.
+        Err(problem) if problem.is_unsure() => {
+            let text = |field: &str| body[field].as_str().unwrap_or_default();
+            let (name, run) = (text("name"), text("external_id"));
+            let id = match check_of(api, sha, name, run).await? {
+                Some(found) => found.id,
+                None => api.check(body).await?.id,
+            };
+            Ok(Made::Check(id))
+        }
         Err(problem) => Err(problem),
     }
+}
+
+/// The check of a run, if it is there.
+async fn check_of(
+    api: &Api,
+    sha: &str,
+    name: &str,
+    run: &str,
+) -> Result<Option<CheckRun>, Problem> {
+    let mut found = api.checks(sha, name).await?.into_iter();
+    Ok(found.find(|one| one.external_id.as_deref() == Some(run)))
+}
+
+/// The check that another command began, and left when it detached its job.
+async fn begun(api: &Api, check: &Check, last: &Last) -> Option<Made> {
+    let found = check_of(api, &check.sha, &last.name, &last.run).await;
+    // Who may not look may not make one either, and hears of it there.
+    let found = found.ok().flatten()?;
+    (found.status != "completed").then_some(Made::Check(found.id))
 }
 
 async fn end(api: &Api, check: &Check, last: &Last) -> Result<(), Problem> {
@@ -257,7 +286,11 @@ async fn end(api: &Api, check: &Check, last: &Last) -> Result<(), Problem> {
         [first, more @ ..] => (first, more),
         [] => return Ok(()),
     };
-    let made = match check.made {
+    let begun = match check.made {
+        Some(made) => Some(made),
+        None => begun(api, check, last).await,
+    };
+    let made = match begun {
         Some(Made::Check(id)) => api.update_check(id, first).await.map(|_| Made::Check(id))?,
         Some(Made::Status) => {
             api.status(&check.sha, &last.status).await?;

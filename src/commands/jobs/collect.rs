@@ -15,7 +15,7 @@ use crate::github::api::Api;
 use crate::github::entry::Entry;
 use crate::github::runner::Runner;
 use crate::github::subject::Subject;
-use crate::github::tell::{self, Desk};
+use crate::github::tell::{self, Desk, Told};
 use crate::plan::Plan;
 use crate::record;
 use crate::report::{Report, text};
@@ -61,6 +61,7 @@ pub(in crate::commands) fn collect(
             done: HashSet::new(),
             reports: Vec::new(),
             errors: Vec::new(),
+            untold: None,
             json,
             api: entry.and_then(|entry| entry.api),
             runner: Runner::of(&site.context.env),
@@ -75,6 +76,7 @@ pub(in crate::commands) fn collect(
                     is_interrupted: *round.interrupts.borrow() > 0,
                     reports: round.reports,
                     errors: round.errors,
+                    untold: round.untold,
                 });
             }
         }
@@ -83,6 +85,7 @@ pub(in crate::commands) fn collect(
         is_interrupted,
         reports,
         errors,
+        untold,
     } = round;
     if json {
         let reports: Vec<&Report> = reports.iter().map(|(report, _)| report).collect();
@@ -97,7 +100,10 @@ pub(in crate::commands) fn collect(
     match first {
         Some(error) => Err(error),
         None if is_interrupted => Ok(ExitCode::Cancelled.code()),
-        None => Ok(code(&reports).code()),
+        None => match (code(&reports), untold) {
+            (ExitCode::Ok, Some(error)) => Err(error),
+            (code, _) => Ok(code.code()),
+        },
     }
 }
 
@@ -106,6 +112,7 @@ struct Ended {
     is_interrupted: bool,
     reports: Vec<(Report, ExitCode)>,
     errors: Vec<Error>,
+    untold: Option<Error>,
 }
 
 /// One look at all jobs after another.
@@ -118,6 +125,8 @@ struct Round<'a> {
     done: HashSet<String>,
     reports: Vec<(Report, ExitCode)>,
     errors: Vec<Error>,
+    /// What GitHub could not be told, though that was asked for.
+    untold: Option<Error>,
     json: bool,
     /// GitHub, in a job of its own with a token.
     api: Option<Api>,
@@ -179,7 +188,9 @@ impl Round<'_> {
                 if let Some(runner) = &self.runner {
                     runner.report(&report, &folder, code == ExitCode::Ok)?;
                 }
-                self.tell(job, &plan, &report).await?;
+                if let Err(error) = self.tell(job, &plan, &report).await {
+                    self.untold.get_or_insert(error);
+                }
                 self.reports.push((report, code));
             }
             Ok(Collected::Elsewhere(by)) => {
@@ -207,19 +218,19 @@ impl Round<'_> {
             return Ok(());
         };
         let env = &self.collector.context.env;
-        let (number, commit) = (job.tag("pull-request"), job.tag("commit"));
-        let desk = match Subject::of_job(api, number, commit).await {
-            Ok(subject) => Desk::new(
-                env,
-                api.clone(),
-                subject,
-                self.tell,
-                &plan.project,
-                plan.destination.name(),
-            ),
-            Err(problem) => return Err(problem.into()),
+        let named = self.tell.pull_request.map(|number| number.to_string());
+        let number = job.tag("pull-request").or(named.as_deref());
+        let told = match Subject::of_job(api, number, job.tag("commit")).await {
+            Ok(subject) => {
+                let (project, place) = (&plan.project, plan.destination.name());
+                let desk = Desk::new(env, api.clone(), subject, self.tell, project, place);
+                desk.report(report, plan.report.inconclusive).await
+            }
+            Err(problem) => Told {
+                comment_url: None,
+                troubles: vec![problem.into()],
+            },
         };
-        let told = desk.report(report, plan.report.inconclusive).await;
         tell::conclude(&told, self.tell, self.runner.as_ref(), self.collector.talk)
     }
 

@@ -35,6 +35,10 @@ const MOST_PAGES: usize = 300;
 /// Who posts with a job's own token.
 const ACTIONS: &str = "github-actions[bot]";
 
+/// What the token of an app's installation begins with.
+/// <https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats>
+const INSTALLATION: &str = "ghs_";
+
 /// Permissions, as `permissions:` in a workflow names them.
 const COMMENTS: &str = "pull-requests: write";
 const CHECKS: &str = "checks: write";
@@ -49,8 +53,11 @@ pub struct Api {
     crab: Octocrab,
     /// `/repos/OWNER/NAME`.
     base: String,
-    /// The account that the token belongs to, once it was asked for.
-    login: Arc<OnceCell<String>>,
+    /// Whether the token is one of an app's installation, as a job's own is.
+    is_installation: bool,
+    /// The account that the token belongs to, once it was asked for; nobody, if GitHub does not
+    /// say.
+    login: Arc<OnceCell<Option<String>>>,
     is_hurried: Arc<AtomicBool>,
 }
 
@@ -75,6 +82,9 @@ pub struct Comment {
 pub struct User {
     /// The account's name.
     pub login: String,
+    /// `User`, `Bot`, `Organization`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
 }
 
 /// Something that was made, and its page.
@@ -85,6 +95,18 @@ pub struct Made {
     /// Its page.
     #[serde(default)]
     pub html_url: Option<String>,
+}
+
+/// A check run that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CheckRun {
+    /// Its number.
+    pub id: u64,
+    /// `queued`, `in_progress`, `completed`.
+    pub status: String,
+    /// The run that it is of.
+    #[serde(default)]
+    pub external_id: Option<String>,
 }
 
 impl Api {
@@ -110,6 +132,7 @@ impl Api {
             return Err(wrong("GITHUB_REPOSITORY"));
         }
         let token = SecretString::from(token.trim().to_owned());
+        let is_installation = token.expose_secret().starts_with(INSTALLATION);
         let bearer = format!("Bearer {}", token.expose_secret());
         let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| wrong("GITHUB_TOKEN"))?;
         bearer.set_sensitive(true);
@@ -145,6 +168,7 @@ impl Api {
         Ok(Some(Self {
             crab,
             base: format!("/repos/{repository}"),
+            is_installation,
             login: Arc::default(),
             is_hurried,
         }))
@@ -221,6 +245,24 @@ impl Api {
             .post(format!("{}/check-runs", self.base), Some(body))
             .await;
         made.map_err(|error| Problem::new("make the check", CHECKS, error))
+    }
+
+    /// The newest check runs of a name on a commit.
+    ///
+    /// # Errors
+    /// GitHub does not give them.
+    pub async fn checks(&self, sha: &str, name: &str) -> Result<Vec<CheckRun>, Problem> {
+        #[derive(Deserialize)]
+        struct Found {
+            check_runs: Vec<CheckRun>,
+        }
+        let name = encoded(name);
+        let path = format!(
+            "{}/commits/{sha}/check-runs?check_name={name}&per_page={PAGE}",
+            self.base
+        );
+        let found: Found = self.get(&path, "read the commit's checks", CHECKS).await?;
+        Ok(found.check_runs)
     }
 
     /// Changes a check run.
@@ -327,31 +369,40 @@ impl Api {
     /// who another token belongs to is asked.
     ///
     /// # Errors
-    /// GitHub does not say who we are.
+    /// GitHub does not answer.
     pub async fn is_ours(&self, comment: &Comment) -> Result<bool, Problem> {
-        let Some(User { login }) = &comment.user else {
+        let Some(User { login, kind }) = &comment.user else {
             return Ok(false);
         };
         if login == ACTIONS {
             return Ok(true);
         }
+        // An app writes as a bot.
+        if self.is_installation && kind == "User" {
+            return Ok(false);
+        }
         let viewer = self.login.get_or_try_init(|| self.ask_login()).await?;
         let plain = |login: &str| login.trim_end_matches("[bot]").to_owned();
-        Ok(plain(viewer) == plain(login))
+        Ok(viewer
+            .as_ref()
+            .is_some_and(|viewer| plain(viewer) == plain(login)))
     }
 
-    /// The account that the token belongs to. An app's token may ask by GraphQL only.
-    async fn ask_login(&self) -> Result<String, Problem> {
+    /// The account that the token belongs to. An app's token may ask by GraphQL only; where that
+    /// is refused, too, nobody knows.
+    async fn ask_login(&self) -> Result<Option<String>, Problem> {
         const WHAT: &str = "see whose the token is";
         match self.get::<User>("/user", WHAT, METADATA).await {
-            Ok(user) => Ok(user.login),
-            Err(problem) if problem.is_forbidden() => {
-                let question = json!({ "query": "query { viewer { login } }" });
-                let answer: Result<Value, _> = self.crab.graphql(&question).await;
-                let answer = answer.map_err(|error| Problem::new(WHAT, METADATA, error))?;
-                let login = answer["viewer"]["login"].as_str().map(str::to_owned);
-                login.ok_or_else(|| Problem::strange(WHAT, METADATA))
-            }
+            Ok(user) => return Ok(Some(user.login)),
+            Err(problem) if problem.is_forbidden() => {}
+            Err(problem) if problem.is_absent() => return Ok(None),
+            Err(problem) => return Err(problem),
+        }
+        let question = json!({ "query": "query { viewer { login } }" });
+        let answer: Result<Value, _> = self.crab.graphql(&question).await;
+        match answer.map_err(|error| Problem::new(WHAT, METADATA, error)) {
+            Ok(answer) => Ok(answer["viewer"]["login"].as_str().map(str::to_owned)),
+            Err(problem) if problem.is_forbidden() || problem.is_absent() => Ok(None),
             Err(problem) => Err(problem),
         }
     }

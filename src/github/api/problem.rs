@@ -5,6 +5,9 @@ use http::StatusCode;
 use super::wire::NO_ANSWER;
 use crate::error::{Error, ExitCode};
 
+/// GitHub's words where a conversation was locked by somebody.
+const LOCKED: &str = "is locked";
+
 /// A request that GitHub did not fulfil.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -82,6 +85,9 @@ impl From<Problem> for Error {
             None => problem.words.clone(),
         });
         let needs = problem.needs;
+        if problem.is_forbidden() && problem.words.contains(LOCKED) {
+            return error.hint("unlock the conversation, or set `comment: false`");
+        }
         if problem.is_forbidden() {
             return error.hint(format!(
                 "the workflow's token may not: add `{needs}` under `permissions:` of the job; for pull requests from forks see docs/github-actions.md"

@@ -136,6 +136,17 @@ impl Event {
         about.unwrap_or(About::Nobody)
     }
 
+    /// Whether the event itself says that it concerns the pull request of a number.
+    #[must_use]
+    pub fn is_about(&self, number: u64) -> bool {
+        match self.about() {
+            About::PullRequest(one) => one.number == number,
+            About::Number(one) => one == number,
+            About::Numbers(all) => all.contains(&number),
+            About::Commit(_) | About::Branch { .. } | About::Nobody => false,
+        }
+    }
+
     /// Whether the run has this repository's rights, whoever caused it.
     #[must_use]
     pub fn is_privileged(&self) -> bool {
@@ -176,6 +187,14 @@ impl Event {
             .or_else(|| self.sha.clone())
             // A branch that was deleted has a commit of zeros.
             .filter(|sha| sha.bytes().any(|byte| byte != b'0'))
+    }
+
+    /// Whether a commit is the base branch's own, in a run that concerns a pull request: what the
+    /// pull request changes is not in it.
+    #[must_use]
+    pub(super) fn is_without_changes(&self, checked_out: Option<&str>) -> bool {
+        let own = self.sha.as_deref();
+        self.is_privileged() && own.zip(checked_out).is_some_and(|(own, sha)| own == sha)
     }
 
     /// The comment that started the workflow: a new one, on a pull request.

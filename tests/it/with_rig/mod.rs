@@ -1,5 +1,6 @@
 //! Tests that need the rig (`tests/rig/up`): Docker Engines, a registry, their programs.
 
+mod action;
 mod build;
 mod containers;
 mod context;

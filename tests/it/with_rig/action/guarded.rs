@@ -1,0 +1,79 @@
+//! Events that have the repository's rights do not run a fork's code.
+
+use serde_json::json;
+
+use super::Site;
+use crate::with_rig::sagemaker_jobs::commit;
+
+impl Site {
+    /// Makes what is in the workspace a commit, and gives its name.
+    #[track_caller]
+    pub(super) fn commit(&self) -> String {
+        commit(&self.project)
+    }
+
+    /// Says that this is the commit of a pull request's branch.
+    #[track_caller]
+    pub(super) fn head(&self, number: u64, sha: &str) {
+        let head = json!({"head_sha": sha});
+        self.github.set(&format!("pulls/{number}"), &head);
+    }
+
+    /// The event of a new comment.
+    #[track_caller]
+    pub(super) fn comment_event(&self, login: &str, number: u64, body: &str) -> String {
+        let comment = self.github.says(login, number, body);
+        format!("issue_comment?comment={comment}")
+    }
+}
+
+#[test]
+fn code_of_a_fork_is_refused_before_anything_runs() {
+    let site = Site::new();
+    let (fork, own) = (site.github.pull_of_fork(), site.github.pull(&json!({})));
+    let sha = site.commit();
+    site.head(fork, &sha);
+    let events = [
+        format!("pull_request_target?number={fork}"),
+        format!("workflow_run?number={fork}"),
+        site.comment_event("alice", fork, "/train"),
+    ];
+    for event in &events {
+        let step = site.run(event, &["train"], 2);
+        assert!(step.err.contains("it is not run"), "{event} {}", step.err);
+        assert!(step.err.contains("--allow-fork-code"), "{}", step.err);
+        assert_eq!(site.writes(), Vec::<String>::new(), "{event}");
+        assert!(!site.project.path().join(".mlaction").exists(), "{event}");
+    }
+    // Whoever writes the other run's files could name any pull request.
+    let named = ["train", "--pull-request", &own.to_string()];
+    for event in &events {
+        site.run(event, &named, 2);
+    }
+    // A workspace without a commit may hold anything.
+    let bare = Site::new();
+    bare.github.pull_of_fork();
+    bare.run("pull_request_target?number=1", &["train"], 2);
+
+    let step = site.run(&events[0], &["train", "--allow-fork-code"], 0);
+    assert_eq!(step.outputs["status"], "inconclusive");
+    assert!(site.comment(fork).1.contains("| accuracy | 0.97 |"));
+
+    site.head(fork, &"1".repeat(40));
+    site.head(own, &sha);
+    site.run(&format!("pull_request_target?number={own}"), &["train"], 0);
+    assert!(site.comment(own).1.contains("| accuracy | 0.97 |"));
+}
+
+#[test]
+fn the_workflows_own_commit_runs_whoever_asks() {
+    let site = Site::new();
+    let fork = site.github.pull_of_fork();
+    let sha = site.commit();
+    site.github.set("refs", &json!({"heads/main": sha}));
+    let event = format!("pull_request_target?number={fork}");
+    site.run(&event, &["train"], 0);
+    assert!(site.comment(fork).1.contains("| accuracy | 0.97 |"));
+    // What was trained is not what the fork has: a check there would say so.
+    assert!(site.github.checks().is_empty());
+}
