@@ -8,15 +8,15 @@ use std::path::Path;
 
 use super::runtime;
 use crate::cli;
-use crate::config::raw::Inconclusive;
 use crate::context::environment;
 use crate::error::{Error, ExitCode, IoContext as _, Result};
 use crate::github::entry::Entry;
 use crate::github::event::PullRequest;
+use crate::github::log::Level;
 use crate::github::runner::Runner;
 use crate::github::tell::{self, Desk};
 use crate::report::{Report, SCHEMA_VERSION};
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
 
 /// A longer report is no report.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -50,14 +50,18 @@ pub(super) fn run(arguments: cli::Post, talk: &Talk) -> Result<u8> {
     entry.subject.pull_requests.retain(is_of_run);
     runner.report_of_another(&report)?;
     if entry.subject.pull_requests.is_empty() {
-        talk.say("the pull request has moved on, or is closed: nobody is told");
+        let words = "the pull request has moved on, or is closed: nobody is told";
+        if tell.require_report {
+            return Err(Error::new(ExitCode::Report, words));
+        }
+        talk.say(words);
+        talk::annotate(Level::Warning, "mlaction", words);
     }
     let Some(desk) = Desk::open(&env, entry, &tell, &report.project, &report.destination) else {
         return Err(Error::new(ExitCode::Config, "there is no token for GitHub")
             .hint("the input `github_token`, or the variable `GITHUB_TOKEN`"));
     };
-    // What its own config says of an undecided gate is not known, and does not count here.
-    let told = runtime.block_on(desk.report(&report, Inconclusive::Pass));
+    let told = runtime.block_on(desk.report_of_stranger(&report));
     tell::conclude(&told, &tell, Some(&runner), talk)?;
     Ok(0)
 }

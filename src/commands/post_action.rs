@@ -68,7 +68,9 @@ fn killed(
     let error = word(&plan, stopped.as_ref().err());
     let told = runtime.block_on(async {
         match desk(&plan, begun, wanted, env).await? {
-            Some(desk) => Ok(desk.broken(&plan, &error).await),
+            Some(desk) => Ok(desk
+                .broken(&plan.project, plan.destination.name(), &plan.run, &error)
+                .await),
             None => Ok::<_, Error>(Told::default()),
         }
     });
@@ -94,7 +96,8 @@ fn late(
                 Ok(report) => desk.report(&report, plan.report.inconclusive).await,
                 Err(_) => {
                     let error = Error::new(ExitCode::Cancelled, "cancelled before it had a result");
-                    desk.broken(&plan, &error).await
+                    desk.broken(&plan.project, plan.destination.name(), &plan.run, &error)
+                        .await
                 }
             }),
             None => Ok::<_, Error>(Told::default()),

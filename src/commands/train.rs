@@ -38,8 +38,8 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         true => None,
         false => runtime.block_on(Entry::of(&context, root, &tell, allow_fork_code))?,
     };
-    let source = runtime.block_on(source(root, entry.as_ref(), &context, talk))?;
-    let config = config::of_source(root, &source, color())?;
+    let runner = Runner::of(&context.env);
+    let asked = destination.clone();
     let choices = Choices {
         destination,
         baseline,
@@ -47,12 +47,17 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         detach,
         hyperparameters,
     };
-    let known = Known::load(&context.cache, root, context.now.as_second());
-    let mut plan = talk.watch(
-        "reading code and data",
-        || report::text::bytes(known.bytes()),
-        || Plan::new(config, choices, &context, &record::past(root), &known),
-    )?;
+    let decided = decide(root, choices, entry.as_ref(), dry_run, &context, talk);
+    let (mut plan, source) = match (decided, entry.as_ref()) {
+        (Ok(decided), _) => decided,
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(entry)) => {
+            let told = runtime.block_on(early(root, entry, asked, &error, &context, &tell));
+            // The error itself goes before what GitHub was not told of it.
+            let _ = tell::conclude(&told, &tell, runner.as_ref(), talk);
+            return Err(error);
+        }
+    };
     if dry_run {
         return print(&if json {
             to_json(&plan)?
@@ -60,39 +65,17 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
             text::render(&plan)
         });
     }
-    if let Err(error) = known.save() {
-        talk.detail(&format!("hashes of large files are not kept: {error}"));
-    }
-    if let Some(state) = record::running(root, &plan.content_hash) {
-        return Err(Error::new(
-            ExitCode::Usage,
-            format!(
-                "run {} is training the same content just now (process {})",
-                state.run, state.process
-            ),
-        )
-        .hint("wait for it, or stop it; its result will be reused"));
-    }
-    for line in record::explain_interrupted(root)? {
-        talk.say(&line);
-    }
     talk.detail(&text::render(&plan));
-    let runner = Runner::of(&context.env);
     if let Some(runner) = &runner {
         Begun::leave(runner, root, &plan.run)?;
     }
     let desk = match entry {
         Some(entry) => {
-            entry.can_reach(&plan.destination)?;
+            entry.silence(&tell, talk)?;
             let path = entry::path_in_repository(&context, root);
-            Desk::open(
-                &context.env,
-                entry,
-                &tell,
-                &plan.project,
-                plan.destination.name(),
-            )
-            .map(|desk| desk.with_gates(&source, path.as_deref()))
+            let destination = plan.destination.name();
+            Desk::open(&context.env, entry, &tell, &plan.project, destination)
+                .map(|desk| desk.with_gates(&source, path.as_deref()))
         }
         None => None,
     };
@@ -119,6 +102,9 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         (ended, told)
     });
     let told = tell::conclude(&told, &tell, runner.as_ref(), talk);
+    if let (Err(error), Some(runner)) = (&ended, &runner) {
+        runner.broken(&plan.project, plan.destination.name(), error)?;
+    }
     let Reported { report, folder } = ended?;
     print(&if json {
         to_json(&report)?
@@ -146,6 +132,72 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     match code {
         ExitCode::Ok => told.map(|()| code.code()),
         code => Ok(code.code()),
+    }
+}
+
+/// Decides everything: the plan, and the configuration that it is made by.
+fn decide(
+    root: &Path,
+    choices: Choices,
+    entry: Option<&Entry>,
+    dry_run: bool,
+    context: &Context,
+    talk: &Talk,
+) -> Result<(Plan, String)> {
+    let source = runtime()?.block_on(source(root, entry, context, talk))?;
+    let config = config::of_source(root, &source, color())?;
+    let known = Known::load(&context.cache, root, context.now.as_second());
+    let plan = talk.watch(
+        "reading code and data",
+        || report::text::bytes(known.bytes()),
+        || Plan::new(config, choices, context, &record::past(root), &known),
+    )?;
+    if dry_run {
+        return Ok((plan, source));
+    }
+    if let Err(error) = known.save() {
+        talk.detail(&format!("hashes of large files are not kept: {error}"));
+    }
+    if let Some(state) = record::running(root, &plan.content_hash) {
+        return Err(Error::new(
+            ExitCode::Usage,
+            format!(
+                "run {} is training the same content just now (process {})",
+                state.run, state.process
+            ),
+        )
+        .hint("wait for it, or stop it; its result will be reused"));
+    }
+    for line in record::explain_interrupted(root)? {
+        talk.say(&line);
+    }
+    if let Some(entry) = entry {
+        entry.can_reach(&plan.destination)?;
+    }
+    Ok((plan, source))
+}
+
+/// Tells GitHub of an error before there was a plan, if the configuration says whose it is.
+async fn early(
+    root: &Path,
+    entry: &Entry,
+    asked: Option<String>,
+    error: &Error,
+    context: &Context,
+    tell: &cli::Tell,
+) -> Told {
+    let source = config::source(root).unwrap_or_default();
+    let Some((project, chosen)) = config::names(&source) else {
+        return Told::default();
+    };
+    let destination = asked.unwrap_or(chosen);
+    if let Some(runner) = Runner::of(&context.env) {
+        // NOTE: the error itself is what matters now.
+        let _ = runner.broken(&project, &destination, error);
+    }
+    match Desk::open(&context.env, entry.clone(), tell, &project, &destination) {
+        Some(desk) => desk.broken(&project, &destination, "", error).await,
+        None => Told::default(),
     }
 }
 

@@ -82,6 +82,16 @@ pub fn source(root: &Path) -> Result<String> {
     read(&root.join(FILE_NAME))
 }
 
+/// The project's name and its destination, of a configuration that may be wrong otherwise.
+#[must_use]
+pub fn names(source: &str) -> Option<(String, String)> {
+    let table: toml::Table = toml::from_str(source).ok()?;
+    let project = table.get("project")?;
+    let text = |key: &str| project.get(key).and_then(toml::Value::as_str);
+    let destination = text("destination").unwrap_or("process");
+    Some((text("name")?.to_owned(), destination.to_owned()))
+}
+
 /// Checks the configuration of the project in `root`, in place of the one that lies there.
 ///
 /// # Errors

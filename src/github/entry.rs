@@ -14,9 +14,10 @@ use crate::config::FILE_NAME;
 use crate::context::Context;
 use crate::destination::place::DestinationPlan;
 use crate::error::{Error, ExitCode, Result};
+use crate::talk::Talk;
 
 /// A job of GitHub Actions, as a run finds it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// What started the workflow.
     pub event: Event,
@@ -135,6 +136,34 @@ impl Entry {
 }
 
 impl Entry {
+    /// Says why nobody on GitHub can be told, if so.
+    ///
+    /// # Errors
+    /// Somebody must be told.
+    pub fn silence(&self, wanted: &cli::Tell, talk: &Talk) -> Result<()> {
+        if wanted.no_comment && wanted.no_check {
+            return Ok(());
+        }
+        let (words, hint) = if self.event.is_unprivileged_fork() {
+            (
+                "a pull request of a fork, or of Dependabot, gets a token that only reads: no comment, no check",
+                "workflows-examples/fork-safe.yml shows how such a pull request gets its report",
+            )
+        } else if self.api.is_none() {
+            (
+                "there is no `GITHUB_TOKEN` in the environment: no comment, no check",
+                "`env: GITHUB_TOKEN: ${{ github.token }}` on the step",
+            )
+        } else {
+            return Ok(());
+        };
+        if wanted.require_report {
+            return Err(Error::new(ExitCode::Report, words).hint(hint));
+        }
+        talk.say(&format!("{words} ({hint})"));
+        Ok(())
+    }
+
     /// Whether the job may have credentials for a destination.
     ///
     /// # Errors

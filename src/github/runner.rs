@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::body::{self, Links};
 use crate::destination::sagemaker::location::is_s3;
-use crate::error::{IoContext as _, Result};
+use crate::error::{Error, IoContext as _, Result};
 use crate::plan::TRAIN;
 use crate::record;
 use crate::report::jobs::JobInfo;
@@ -68,6 +69,17 @@ impl Runner {
         self.output("status", &status(report))?;
         self.output("outcome", outcome(report.status))?;
         self.summary(&markdown::render(report))
+    }
+
+    /// Hands on that a run ended without a report.
+    ///
+    /// # Errors
+    /// The runner's files cannot be written.
+    pub fn broken(&self, project: &str, destination: &str, error: &Error) -> Result<()> {
+        self.output("passed", "false")?;
+        self.output("outcome", "failure")?;
+        let links = Links::default();
+        self.summary(&body::broken(project, destination, &error.render(), &links))
     }
 
     /// A folder as other steps find it: those that run beside the Action's container see the

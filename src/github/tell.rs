@@ -158,9 +158,22 @@ impl Desk {
         self.told()
     }
 
+    /// Tells of a run that somebody else's code may have reported.
+    pub async fn report_of_stranger(mut self, report: &Report) -> Told {
+        let last = Last::of_stranger(report, &self.links);
+        self.last(&last).await;
+        self.told()
+    }
+
     /// Tells of a run that is over and has no report.
-    pub async fn broken(mut self, plan: &Plan, error: &Error) -> Told {
-        let last = Last::of_error(plan, error, &self.links);
+    pub async fn broken(
+        mut self,
+        project: &str,
+        destination: &str,
+        run: &str,
+        error: &Error,
+    ) -> Told {
+        let last = Last::of_error(project, destination, run, error, &self.links);
         self.last(&last).await;
         self.told()
     }
@@ -341,13 +354,27 @@ impl Last {
         }
     }
 
-    fn of_error(plan: &Plan, error: &Error, links: &Links) -> Self {
+    /// A report of a run without rights: its check is another one than ours, and never says that
+    /// all is well.
+    fn of_stranger(report: &Report, links: &Links) -> Self {
+        let last = Self::of_report(report, Inconclusive::Pass, links, &[]);
+        let name = check::name_of_stranger(&report.project, &report.destination);
         let url = links.run_url.as_deref();
-        let destination = plan.destination.name();
-        let name = check::name(&plan.project, destination);
         Self {
-            comment: body::broken(&plan.project, destination, &error.render(), links),
-            run: plan.run.clone(),
+            comment: body::of_stranger(report, links),
+            check: last.check.into_iter().map(check::without_success).collect(),
+            status: check::status(&name, report, Inconclusive::Fail, url),
+            name,
+            ..last
+        }
+    }
+
+    fn of_error(project: &str, destination: &str, run: &str, error: &Error, links: &Links) -> Self {
+        let url = links.run_url.as_deref();
+        let name = check::name(project, destination);
+        Self {
+            comment: body::broken(project, destination, &error.render(), links),
+            run: run.to_owned(),
             check: vec![check::failed(error, url, Timestamp::now())],
             status: check::status_failed(&name, error, url),
             name,
@@ -401,7 +428,13 @@ impl Teller {
                 (last, report.status == Status::Cancelled)
             }
             Err(error) => (
-                Last::of_error(&self.plan, error, &self.links),
+                Last::of_error(
+                    &self.plan.project,
+                    self.plan.destination.name(),
+                    &self.plan.run,
+                    error,
+                    &self.links,
+                ),
                 error.exit_code() == ExitCode::Cancelled,
             ),
         };

@@ -10,6 +10,7 @@ use super::{interpreter, requirements};
 use crate::context::Context;
 use crate::destination::toolkit;
 use crate::error::{Error, ExitCode, Result};
+use crate::github::runner::is_runner;
 
 /// Variables that a job inherits. Everything else, credentials above all, stays outside unless
 /// `pass_environment` names it.
@@ -162,9 +163,13 @@ impl ProcessPlan {
             requirements,
         } = *settings;
         let python = context.find_program(root, python).ok_or_else(|| {
-            Error::new(ExitCode::Build, format!("there is no `{python}` on PATH")).hint(format!(
-                "install Python 3.10 or newer, or set `python` in [destinations.{name}]"
-            ))
+            let hint = match is_runner(&context.env) {
+                true => "the Action's image has no Python: name another destination (`destination: docker`), or run the plain binary where there is Python 3.10 or newer".to_owned(),
+                false => format!(
+                    "install Python 3.10 or newer, or set `python` in [destinations.{name}]"
+                ),
+            };
+            Error::new(ExitCode::Build, format!("there is no `{python}` on PATH")).hint(hint)
         })?;
         let grace = crate::config::duration::parse(grace)
             .map_err(|reason| Error::new(ExitCode::Config, reason))?;

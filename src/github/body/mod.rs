@@ -114,6 +114,18 @@ pub fn ended(report: &Report, links: &Links) -> String {
     whole(links, &[report::markdown::render(report), footer(links)])
 }
 
+/// The same for a report that the pull request's own code may have written.
+#[must_use]
+pub fn of_stranger(report: &Report, links: &Links) -> String {
+    let note = "> [!NOTE]\n> A run of the pull request's own code, without any right here, reported this. It is its author's word.\n";
+    let parts = [
+        note.to_owned(),
+        report::markdown::render(report),
+        footer(links),
+    ];
+    whole(links, &parts)
+}
+
 /// The comment when the run ended without a report. The error is shown as it is.
 #[must_use]
 pub fn broken(project: &str, destination: &str, error: &str, links: &Links) -> String {

@@ -62,6 +62,24 @@ pub fn name(project: &str, destination: &str) -> String {
     line(&format!("mlaction: {project} ({destination})"), TITLE)
 }
 
+/// The name of a check whose result is a stranger's word: no branch protection may wait for it.
+#[must_use]
+pub fn name_of_stranger(project: &str, destination: &str) -> String {
+    line(
+        &format!("mlaction, as reported by the fork: {project} ({destination})"),
+        TITLE,
+    )
+}
+
+/// The same request with a result that is nothing to rely on.
+#[must_use]
+pub fn without_success(mut update: Value) -> Value {
+    if update["conclusion"] == "success" {
+        update["conclusion"] = "neutral".into();
+    }
+    update
+}
+
 /// The request that makes a check of a run that begins.
 #[must_use]
 pub fn begin(

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::support::github::GitHub;
 use super::support::runner::Runner;
 use crate::project::{Project, stderr, stdout};
+use crate::runner::commands;
 
 /// A project that is checked out for a job, and the GitHub that started the job.
 struct Site {
@@ -155,12 +156,4 @@ fn held(output: &Output, code: i32) {
     let (out, err) = (stdout(output), stderr(output));
     let found = output.status.code();
     assert_eq!(found, Some(code), "stdout:\n{out}\nstderr:\n{err}");
-}
-
-/// Lines that the runner takes for commands.
-fn commands(text: &str) -> Vec<&str> {
-    let lines = text.split(['\n', '\r']);
-    lines
-        .filter(|line| line.trim_start().starts_with("::") || line.contains("##["))
-        .collect()
 }
