@@ -36,9 +36,10 @@ const PACE: Duration = Duration::from_secs(15);
 /// How long a run that has ended waits until GitHub was told.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long a run waits that somebody has cancelled: GitHub's runner kills it after 10 s.
+/// How long a run waits that somebody has cancelled: GitHub's runner kills it after 10 s, of which its
+/// job takes some. What is not told by then is told by the step that cleans up.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>
-const CANCELLED: Duration = Duration::from_secs(5);
+const CANCELLED: Duration = Duration::from_secs(3);
 
 /// What was told, and what could not be.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! A step that is cancelled, and one that hears nothing of it.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use serde_json::json;
 
@@ -11,8 +11,13 @@ use crate::with_rig::images::left;
 /// A program that ends when it is told to.
 const ENDLESS: &str = "trap 'exit 0' TERM\n/busybox sleep 300 &\nwait\n";
 
-/// Longest time from the runner's first signal to the end.
-const WITHIN: Duration = Duration::from_secs(5);
+/// Longest time from the runner's first signal until the job is stopping, in seconds.
+const WITHIN: f64 = 5.0;
+
+fn now() -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap().as_secs_f64()
+}
 
 #[test]
 fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
@@ -22,14 +27,19 @@ fn the_job_in_the_cloud_is_stopped_at_once_and_everybody_is_told() {
     let step = runner.step();
     let container = cloud.start(&step, &[]);
     cloud.site.aws.until_training();
+    let told = now();
     let ended = container.cancel();
     assert_eq!(
         (ended.code, &*ended.signals),
         (Some(130), &["INT"][..]),
         "{ended:?}"
     );
-    assert!(ended.took < WITHIN && !ended.runs_on, "{ended:?}");
-    assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
+    assert!(!ended.runs_on, "{ended:?}");
+    let job = cloud.site.aws.jobs().remove(0);
+    let mut steps = job["transitions"].as_array().unwrap().iter();
+    let stopping = steps.find(|step| step["Status"] == "Stopping").unwrap();
+    let after = stopping["StartTime"].as_f64().unwrap() - told;
+    assert!(after < WITHIN, "{after} s: {job}");
     assert_eq!(cloud.github.checks()[0]["conclusion"], "cancelled");
     let body = cloud.comment()["body"].clone();
     assert!(body.as_str().unwrap().contains("cancelled"), "{body}");
@@ -73,9 +83,9 @@ fn a_github_that_does_not_answer_keeps_no_job_alive_and_is_told_later() {
     let silent = json!({"fault": "timeout-before", "operation": "checks/update"});
     cloud.github.faults(&silent);
     let ended = container.cancel();
-    assert_eq!(
-        (ended.code, &*ended.signals),
-        (Some(130), &["INT"][..]),
+    // How long the job takes to stop is not ours.
+    assert!(
+        ended.code == Some(130) && !ended.signals.contains(&"KILL"),
         "{ended:?}"
     );
     assert_ne!(cloud.site.aws.jobs()[0]["status"], "InProgress");
