@@ -72,6 +72,8 @@ pub(crate) struct Transport {
     proxies: Matcher,
     clients: Mutex<HashMap<Route, Sender>>,
     seed: u64,
+    /// Most bytes of an answer's body.
+    most: usize,
 }
 
 /// How a request leaves this machine.
@@ -107,7 +109,14 @@ impl Transport {
             proxies,
             clients: Mutex::default(),
             seed,
+            most: MAX_BODY,
         }
+    }
+
+    /// Takes longer answers, of so many bytes.
+    #[must_use]
+    pub(crate) fn with_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// Sends a request, again after a pause while the server is busy or the connection breaks.
@@ -147,7 +156,7 @@ impl Transport {
             Sender::Proxy(client) => client.request(request).await,
         };
         let response = response.map_err(|cause| failure(&cause))?;
-        read(response).await
+        read(response, self.most).await
     }
 
     /// The client for a route; TLS with this machine's certificates is set up when first needed.
@@ -218,9 +227,9 @@ fn tls() -> Result<Tls, Failure> {
         .map_err(none)
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, Failure> {
+async fn read(response: Response<Incoming>, most: usize) -> Result<Answer, Failure> {
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_BODY).collect().await;
+    let body = Limited::new(body, most).collect().await;
     let body = body.map_err(|cause| match cause.downcast_ref::<hyper::Error>() {
         Some(cause) => Failure::Broken(chain(cause)),
         None => Failure::TooLong,

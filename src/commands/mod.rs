@@ -48,7 +48,10 @@ pub fn run(cli: Cli) -> Result<u8> {
     if !becomes_another {
         talk::meet_runner();
     }
-    let root = || config::find_root(&project);
+    let root = || match talk::reads_commands() {
+        true => config::exact_root(&project),
+        false => config::find_root(&project),
+    };
     match command {
         Command::Init(arguments) => init::run(&project, arguments, &talk),
         Command::Train(arguments) => train::run(&root()?, arguments, &talk),

@@ -66,6 +66,12 @@ pub(super) fn run(arguments: cli::Post, talk: &Talk) -> Result<u8> {
     Ok(0)
 }
 
+/// Whether a text has the form of a run's id: others use it as an output.
+fn is_run(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=200).contains(&text.len()) && text.bytes().all(fits)
+}
+
 fn read(path: &Path) -> Result<Report> {
     let what = || format!("cannot read the report `{}`", path.display());
     let mut text = Vec::new();
@@ -80,6 +86,9 @@ fn read(path: &Path) -> Result<Report> {
     let report: Report =
         serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
     match report.schema_version {
+        SCHEMA_VERSION if !is_run(&report.run) => {
+            Err(refused("its run has no name of one".to_owned()))
+        }
         SCHEMA_VERSION => Ok(report),
         other => Err(refused(format!(
             "its version is {other}, not {SCHEMA_VERSION}"

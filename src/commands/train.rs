@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tokio::runtime::Runtime;
+
 use super::{color, print, runtime, screen, to_json};
 use crate::cli;
 use crate::config;
@@ -47,8 +49,16 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         detach,
         hyperparameters,
     };
-    let decided = decide(root, choices, entry.as_ref(), dry_run, &context, talk);
-    let (mut plan, source) = match (decided, entry.as_ref()) {
+    let decided = decide(
+        root,
+        choices,
+        entry.as_ref(),
+        dry_run,
+        &runtime,
+        &context,
+        talk,
+    );
+    let mut plan = match (decided, entry.as_ref()) {
         (Ok(decided), _) => decided,
         (Err(error), None) => return Err(error),
         (Err(error), Some(entry)) => {
@@ -72,10 +82,12 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     let desk = match entry {
         Some(entry) => {
             entry.silence(&tell, talk)?;
+            // Lines are those of the file that is there.
+            let own = config::source(root)?;
             let path = entry::path_in_repository(&context, root);
             let destination = plan.destination.name();
             Desk::open(&context.env, entry, &tell, &plan.project, destination)
-                .map(|desk| desk.with_gates(&source, path.as_deref()))
+                .map(|desk| desk.with_gates(&own, path.as_deref()))
         }
         None => None,
     };
@@ -135,16 +147,17 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     }
 }
 
-/// Decides everything: the plan, and the configuration that it is made by.
+/// Decides everything.
 fn decide(
     root: &Path,
     choices: Choices,
     entry: Option<&Entry>,
     dry_run: bool,
+    runtime: &Runtime,
     context: &Context,
     talk: &Talk,
-) -> Result<(Plan, String)> {
-    let source = runtime()?.block_on(source(root, entry, context, talk))?;
+) -> Result<Plan> {
+    let source = runtime.block_on(source(root, entry, context, talk))?;
     let config = config::of_source(root, &source, color())?;
     let known = Known::load(&context.cache, root, context.now.as_second());
     let plan = talk.watch(
@@ -153,7 +166,7 @@ fn decide(
         || Plan::new(config, choices, context, &record::past(root), &known),
     )?;
     if dry_run {
-        return Ok((plan, source));
+        return Ok(plan);
     }
     if let Err(error) = known.save() {
         talk.detail(&format!("hashes of large files are not kept: {error}"));
@@ -174,7 +187,7 @@ fn decide(
     if let Some(entry) = entry {
         entry.can_reach(&plan.destination)?;
     }
-    Ok((plan, source))
+    Ok(plan)
 }
 
 /// Tells GitHub of an error before there was a plan, if the configuration says whose it is.

@@ -66,6 +66,34 @@ pub fn find_root(from: &Path) -> Result<PathBuf> {
     })
 }
 
+/// The project's folder where somebody else's commit is checked out: this one, and no other that a
+/// link leads to or that lies above it.
+///
+/// # Errors
+/// When there is none, or a link.
+pub fn exact_root(folder: &Path) -> Result<PathBuf> {
+    let root = find_root(folder)?;
+    let mut steps = folder.components().scan(PathBuf::new(), |path, part| {
+        path.push(part);
+        Some(path.clone())
+    });
+    let is_link = |path: &Path| path.is_symlink();
+    let link = steps.find(|path| path.is_relative() && is_link(path));
+    let file = folder.join(FILE_NAME);
+    let link = link.or_else(|| Some(file.clone()).filter(|file| is_link(file)));
+    if let Some(link) = link {
+        let message = format!("`{}` is a link", link.display());
+        return Err(Error::new(ExitCode::Config, message)
+            .hint("in a workflow, the project and its mlaction.toml lie where they are named"));
+    }
+    if !file.is_file() {
+        let message = format!("there is no `{}`", file.display());
+        return Err(Error::new(ExitCode::Config, message)
+            .hint("`working_directory` is the folder with mlaction.toml"));
+    }
+    Ok(root)
+}
+
 /// Reads and checks the configuration of the project in `root`.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ pub const COMMAND: &str = "/train";
 const LONGEST_NAME: usize = 64;
 
 /// Digits of the shortest and the longest commit that are taken for one.
-const DIGITS: std::ops::RangeInclusive<usize> = 7..=40;
+const DIGITS: std::ops::RangeInclusive<usize> = 7..=64;
 
 /// Characters of what is said back.
 const WORD: usize = 80;

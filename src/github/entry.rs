@@ -45,6 +45,7 @@ impl Entry {
         let Some(entry) = Self::look(&context.env, head.as_deref(), tell).await? else {
             return Ok(None);
         };
+        guard::refuse_record(root)?;
         let own = context.env.get("GITHUB_SHA").map(String::as_str);
         // A pull request that the workflow names says nothing of what lies in the workspace, unless
         // that is its head.
@@ -103,13 +104,33 @@ impl Entry {
         root: &Path,
         source: String,
     ) -> Result<(String, Option<String>)> {
-        let (Some(api), Some(pull_request)) = (&self.api, self.subject.pull_request()) else {
+        let costs = limits::costs(&source);
+        let unknown = |words: &str| {
+            match costs {
+            false => Ok((source.clone(), None)),
+            true => Err(Error::new(ExitCode::Credentials, words).hint(
+                "what money hangs on is read from the base branch, so nothing is started without it",
+            )),
+        }
+        };
+        if let Some(trouble) = &self.trouble
+            && self.event.is_of_pull_request()
+            && costs
+        {
+            return Err(trouble.clone().also(
+                "what money hangs on is read from the base branch, so nothing is started without it",
+            ));
+        }
+        // Of a commit with several, any of them says what its base allows.
+        let Some(pull_request) = self.subject.pull_requests.first() else {
             return Ok((source, None));
+        };
+        let Some(api) = &self.api else {
+            return unknown("there is no `GITHUB_TOKEN` to read the base branch's limits with");
         };
         let Some(path) = path_in_repository(context, root) else {
-            return Ok((source, None));
+            return unknown("the project does not lie in `GITHUB_WORKSPACE`");
         };
-        let costs = limits::costs(&source);
         let base = match api.file(&path, &pull_request.base_ref).await {
             Ok(Some(base)) => String::from_utf8_lossy(&base).into_owned(),
             Ok(None) => return without_base(pull_request, source, costs),

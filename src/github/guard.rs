@@ -19,6 +19,9 @@ use crate::error::{Error, ExitCode, Result};
 const MOST_REF: u64 = 4096;
 const MOST_PACKED: u64 = 64 * 1024 * 1024;
 
+/// The folder of the record.
+const RECORD: &str = ".mlaction";
+
 /// References that name references.
 const MOST_STEPS: usize = 5;
 
@@ -27,17 +30,7 @@ const MOST_STEPS: usize = 5;
 /// <https://git-scm.com/docs/gitrepository-layout>
 #[must_use]
 pub fn head_of(workspace: &Path) -> Option<String> {
-    let workspace = workspace.canonicalize().ok()?;
-    let entry = workspace.ancestors().map(|folder| folder.join(".git"));
-    let entry = entry.into_iter().find(|path| path.exists())?;
-    let folder = match entry.is_dir() {
-        true => entry,
-        false => {
-            let text = read(&entry, MOST_REF)?;
-            let target = text.strip_prefix("gitdir:")?.trim();
-            entry.parent()?.join(target)
-        }
-    };
+    let folder = git_folder(workspace)?;
     // A worktree of a repository has its own HEAD and shares the branches.
     let shared = match read(&folder.join("commondir"), MOST_REF) {
         Some(path) => folder.join(path.trim()),
@@ -52,6 +45,19 @@ pub fn head_of(workspace: &Path) -> Option<String> {
         value = resolve(&[&folder, &shared], &name)?;
     }
     None
+}
+
+/// Where Git keeps what it knows of the checkout that a folder lies in.
+fn git_folder(workspace: &Path) -> Option<PathBuf> {
+    let workspace = workspace.canonicalize().ok()?;
+    let entry = workspace.ancestors().map(|folder| folder.join(".git"));
+    let entry = entry.into_iter().find(|path| path.exists())?;
+    if entry.is_dir() {
+        return Some(entry);
+    }
+    let text = read(&entry, MOST_REF)?;
+    let target = text.strip_prefix("gitdir:")?.trim();
+    Some(entry.parent()?.join(target))
 }
 
 /// What a reference says, from a file of its own or from the packed ones.
@@ -81,6 +87,29 @@ fn read(path: &Path, most: u64) -> Option<String> {
     (text.len() as u64 <= most).then_some(text)
 }
 
+/// Refuses a record of runs that came with the code: its results would be taken for those of runs.
+///
+/// # Errors
+/// The commit has one, by Git's list of the files that were checked out.
+pub fn refuse_record(root: &Path) -> Result<()> {
+    let Some(index) = git_folder(root).and_then(|folder| std::fs::read(folder.join("index")).ok())
+    else {
+        return Ok(());
+    };
+    let name = RECORD.as_bytes();
+    let is_listed = |at: usize| matches!(index.get(at + name.len()), Some(b'/' | 0));
+    let mut places = memchr::memmem::find_iter(&index, name);
+    if !places.any(is_listed) {
+        return Ok(());
+    }
+    let message = format!("the commit has a `{RECORD}`, the record of runs");
+    Err(Error::new(ExitCode::Config, message)
+        .because("its results would be taken for those of runs here")
+        .hint(format!(
+            "`git rm -r --cached {RECORD}`; `mlaction init` keeps it out of Git"
+        )))
+}
+
 /// Decides whether what lies in the workspace may be run.
 ///
 /// `own_sha` is the commit of the workflow itself (`GITHUB_SHA`), `pull_request` the one that the
@@ -102,9 +131,13 @@ pub fn judge(
     let is_own = || {
         is_at(own_sha)
             || is_at(event.own_run().as_deref())
-            || pull_request.is_some_and(|pull_request| !pull_request.is_fork)
+            || pull_request.is_some_and(|one| !one.is_fork)
     };
-    if !event.is_privileged() || allowed || is_own() {
+    // Whatever started it: a pull request that is known to be a fork's is a stranger's, unless the
+    // run has no rights either.
+    let is_of_fork = pull_request.is_some_and(|one| one.is_fork) && !event.is_without_rights();
+    let is_risk = event.is_privileged() || is_of_fork;
+    if !is_risk || allowed || is_own() {
         return Ok(());
     }
     let what = match pull_request {

@@ -12,6 +12,8 @@ const GUARDED: &[&[&str]] = &[
     &["aws"],
     &["registry"],
     &["destinations"],
+    // A step of the build may read the job's own token by it.
+    &["image", "secrets"],
     &["project", "destination"],
     &["training", "max_runtime"],
     &["validation", "max_runtime"],

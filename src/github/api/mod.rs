@@ -22,9 +22,13 @@ use tokio::sync::OnceCell;
 pub use problem::Problem;
 
 use super::event::PullRequest;
+use super::names;
 use crate::error::{Error, ExitCode, Result};
 use crate::transport::{Transport, seed};
 use wire::Wire;
+
+/// A page of the longest comments, with room for what is said of each.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The largest page of a list.
 const PAGE: usize = 100;
@@ -128,7 +132,7 @@ impl Api {
             )
             .hint("GitHub's runner sets it; `github_token` is the token alone")
         };
-        if !is_repository(repository) {
+        if names::repository(repository).is_none() {
             return Err(wrong("GITHUB_REPOSITORY"));
         }
         let token = SecretString::from(token.trim().to_owned());
@@ -156,7 +160,7 @@ impl Api {
                 HeaderValue::from_static(concat!("mlaction/", env!("CARGO_PKG_VERSION"))),
             ),
         ];
-        let wire = Wire::new(Transport::new(env, seed), seed);
+        let wire = Wire::new(Transport::new(env, seed).with_most(MOST_BYTES), seed);
         let is_hurried = wire.is_hurried();
         let built = OctocrabBuilder::new_empty()
             .with_service(wire)
@@ -445,17 +449,6 @@ fn open_ones(found: &[Value], sha: &str) -> Vec<PullRequest> {
     open.filter_map(PullRequest::from_json)
         .filter(|one| one.head_sha == sha)
         .collect()
-}
-
-/// `OWNER/NAME`.
-#[must_use]
-pub fn is_repository(text: &str) -> bool {
-    let is_part = |part: &str| {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        !part.is_empty() && part.len() <= 100 && part.bytes().all(fits) && !part.starts_with('.')
-    };
-    text.split_once('/')
-        .is_some_and(|(owner, name)| is_part(owner) && is_part(name))
 }
 
 /// A text as one part of an address.

@@ -136,6 +136,14 @@ impl Event {
         about.unwrap_or(About::Nobody)
     }
 
+    /// Whether it is an event of a pull request, known or not.
+    #[must_use]
+    pub fn is_of_pull_request(&self) -> bool {
+        self.is_privileged()
+            || UNPRIVILEGED.contains(&self.name.as_str())
+            || self.name == "merge_group"
+    }
+
     /// Whether the event itself says that it concerns the pull request of a number.
     #[must_use]
     pub fn is_about(&self, number: u64) -> bool {
@@ -151,6 +159,12 @@ impl Event {
     #[must_use]
     pub fn is_privileged(&self) -> bool {
         PRIVILEGED.contains(&self.name.as_str())
+    }
+
+    /// Whether GitHub gives a fork's run of this event neither secrets nor a token that writes.
+    #[must_use]
+    pub fn is_without_rights(&self) -> bool {
+        UNPRIVILEGED.contains(&self.name.as_str())
     }
 
     /// Whether the run can neither write to GitHub nor reach a cloud: a fork or Dependabot

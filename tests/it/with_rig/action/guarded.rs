@@ -77,3 +77,31 @@ fn the_workflows_own_commit_runs_whoever_asks() {
     // What was trained is not what the fork has: a check there would say so.
     assert!(site.github.checks().is_empty());
 }
+
+#[test]
+fn a_record_that_came_with_the_code_is_no_result() {
+    let site = Site::with_pull();
+    site.run("pull_request?number=1", &["train"], 0);
+    for arguments in [&["init", "--quiet"][..], &["add", "--force", "--all"]] {
+        let mut git = std::process::Command::new("git");
+        git.args(arguments).current_dir(site.project.path());
+        assert!(git.output().unwrap().status.success());
+    }
+    let step = site.run("pull_request?number=1", &["train"], 3);
+    assert!(
+        step.err.contains("the commit has a `.mlaction`"),
+        "{}",
+        step.err
+    );
+}
+
+#[test]
+fn a_link_leads_to_no_other_config() {
+    let site = Site::with_pull();
+    let path = site.project.path();
+    std::fs::rename(path.join("mlaction.toml"), path.join("other.toml")).unwrap();
+    std::os::unix::fs::symlink("other.toml", path.join("mlaction.toml")).unwrap();
+    let step = site.run("pull_request?number=1", &["train"], 3);
+    assert!(step.err.contains("is a link"), "{}", step.err);
+    site.project.run(&["check"], 0);
+}

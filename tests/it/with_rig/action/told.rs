@@ -151,7 +151,15 @@ fn a_broken_config_is_shown_where_it_is_broken() {
         panic!("{}", step.err);
     };
     assert!(error.starts_with(&wanted), "{error}");
-    assert_eq!(site.writes(), Vec::<String>::new());
+    // The pull request hears of it, too: whose project it is can be read.
+    assert_eq!(site.check()["conclusion"], "failure");
+    let (_, body) = site.comment(1);
+    assert!(
+        body.contains("there is no result") && body.contains("minimum"),
+        "{body}"
+    );
+    assert_eq!(step.outputs["passed"], "false");
+    assert!(step.summary.contains("minimum"), "{}", step.summary);
 }
 
 #[test]
