@@ -12,7 +12,10 @@ pub const COMMAND: &str = "/train";
 const LONGEST_NAME: usize = 64;
 
 /// Digits of the shortest and the longest commit that are taken for one.
-const DIGITS: std::ops::RangeInclusive<usize> = 7..=64;
+const DIGITS: std::ops::RangeInclusive<usize> = 7..=40;
+
+/// Digits of a commit in a repository with SHA-256.
+const SHA256: usize = 64;
 
 /// Characters of what is said back.
 const WORD: usize = 80;
@@ -87,7 +90,8 @@ fn is_name(text: &str) -> bool {
 }
 
 fn is_commit(text: &str) -> bool {
-    DIGITS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let is_length = DIGITS.contains(&text.len()) || text.len() == SHA256;
+    is_length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Wish {
