@@ -4,10 +4,11 @@ import argparse
 import json
 import os
 import secrets
-import shlex
 import signal
 import sys
 import threading
+
+from stand_in_base import program
 
 from .server import Server
 
@@ -19,17 +20,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is for containers")
     parser.add_argument("--port", type=int, default=0, help="0 is any free one")
     parser.add_argument("--repository", default="octo-org/penguins", help="OWNER/NAME of the one that there is")
-    parser.add_argument("--export", action="store_true", help="print a line for the shell instead of JSON")
-    parser.add_argument(
-        "--until-eof", action="store_true", help="end when standard input ends, as with a killed parent"
-    )
+    program.add_options(parser)
     return parser.parse_args()
 
 
-def until_eof() -> None:
-    # Not by `sys.stdin`: a thread that holds its lock aborts the interpreter's end.
-    while os.read(0, 1 << 16):
-        pass
+def end_as_if_told() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -37,7 +32,7 @@ def announce(server: Server, token: str, export: bool) -> None:
     endpoint = f"http://127.0.0.1:{server.server_port}"
     if export:
         variables = {"GITHUB_API_URL": endpoint, "GITHUB_SERVER_URL": endpoint, "GITHUB_TOKEN": token}
-        print("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items()), flush=True)
+        program.print_exports(variables)
         return
     print(json.dumps({"endpoint": endpoint, "port": server.server_port, "token": token}), flush=True)
 
@@ -47,7 +42,7 @@ def main() -> int:
     # They are waited for: a handler would run in the middle of something. Threads inherit that.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     if options.until_eof:
-        threading.Thread(target=until_eof, daemon=True).start()
+        program.at_eof(end_as_if_told)
     # The form of a job's token: longer than what one would take for a word.
     token = f"ghs_{secrets.token_hex(18)}"
     try:
@@ -58,9 +53,7 @@ def main() -> int:
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     announce(server, token, options.export)
     signal.sigwait(ENDS)
-    server.stopping.set()
-    server.shutdown()
-    server.server_close()
+    server.stop()
     return 0
 
 

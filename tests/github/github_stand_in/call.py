@@ -52,6 +52,10 @@ class Call:
         last = self.headers.get("accept", "").partition("+")[0].rpartition(".")[2]
         return "" if last in ("github", "v3") else last
 
+    def text(self) -> str:
+        """The path with its query, and the body: what faults look into."""
+        return f"{self.path}?{self.query}{self.raw.decode(errors='replace')}"
+
     def said(self) -> object:
         """The body for the journal: parsed where it is JSON."""
         if not self.raw:

@@ -1,42 +1,31 @@
 """The control plane under `/_stand-in/`: what a test sets and reads."""
 
 import base64
-import json
-import urllib.parse
 from collections.abc import Callable
 from dataclasses import replace
+
+from stand_in_base import control
+from stand_in_base.faults import Faults
 
 from . import events, pulls
 from .api import Api
 from .call import ENTERPRISE, Answer, Call
-from .faults import Faults
 from .journal import Journal
 from .oidc import Oidc
 from .operations import comments, runs
 from .state import now
 
-PREFIX = "/_stand-in/"
 ROLES = ("admin", "maintain", "write", "triage", "read", "none")
 
 
-class Control:
+class Control(control.Control):
     def __init__(self, api: Api, faults: Faults, journal: Journal, oidc: Oidc, renew: Callable[[], None]):
-        self.api, self.github, self.faults, self.journal, self.oidc = api, api.github, faults, journal, oidc
-        self.renew = renew
+        super().__init__(faults)
+        self.api, self.github, self.journal, self.oidc, self.renew = api, api.github, journal, oidc, renew
 
     def answer(self, call: Call) -> Answer:
-        name, _, rest = call.path.removeprefix(PREFIX).partition("/")
-        handler = getattr(self, f"{call.method}_{name.replace('-', '_')}".lower(), None)
-        if handler is None:
-            return Answer(404, {"error": f"there is no {call.method} {call.path}"})
-        try:
-            content = json.loads(call.raw) if call.raw else {}
-            with self.github.lock:
-                return Answer(200, handler(call, urllib.parse.unquote(rest), content))
-        except LookupError as error:
-            return Answer(404, {"error": str(error)})
-        except (ValueError, TypeError) as error:
-            return Answer(400, {"error": str(error)})
+        with self.github.lock:
+            return Answer(*self.handle(call.method, call.path, call.raw, call))
 
     def post_reset(self, call: Call, rest: str, content: object) -> dict:
         """All as at the start; requests that hang are broken off."""
@@ -59,17 +48,6 @@ class Control:
     def get_event(self, call: Call, rest: str, content: object) -> dict:
         """`pull_request?number=1`: the payload, and what the environment has by it."""
         return events.event(self.github, seen_from_there(call), rest)
-
-    def get_faults(self, call: Call, rest: str, content: object) -> dict:
-        return {"faults": self.faults.list()}
-
-    def post_faults(self, call: Call, rest: str, content: object) -> dict:
-        self.faults.add(content if isinstance(content, list) else [content])
-        return {"faults": self.faults.list()}
-
-    def delete_faults(self, call: Call, rest: str, content: object) -> dict:
-        self.faults.clear()
-        return {"faults": []}
 
     def get_limits(self, call: Call, rest: str, content: object) -> dict:
         return self.api.limits.state()

@@ -2,16 +2,17 @@
 
 import json
 import threading
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from .call import Answer, Call
+from stand_in_base import faults
+from stand_in_base.faults import WITHOUT_ANSWER
+
+from .call import Answer
 from .limits import Limits
 
-# What is done, and the caller does not learn of it, ends with `-after`.
-WITHOUT_ANSWER = ("reset-before", "reset-after", "timeout-before", "timeout-after")
 SERVER = ("server-error", "server-error-after")
 LIMITS = ("primary-limit", "secondary-limit")
-KINDS = (*WITHOUT_ANSWER, *SERVER, *LIMITS, "error", "slow", "cut", "together")
 
 UNICORN = b"<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head><body>No server is currently \
 available to service your request. Sorry about that. Please try refreshing and contact us if the problem persists.\
@@ -19,15 +20,11 @@ available to service your request. Sorry about that. Please try refreshing and c
 
 
 @dataclass
-class Fault:
-    fault: str
-    operation: str | None = None
-    # A part of the path with its query, or of the body.
-    match: str | None = None
-    # So many fitting requests pass before the first that goes wrong.
-    skip: int = 0
-    times: int = 1
-    milliseconds: int = 0
+class Fault(faults.Fault):
+    """`match` is a part of the path with its query, or of the body."""
+
+    KINDS: ClassVar = (*WITHOUT_ANSWER, *SERVER, *LIMITS, "error", "slow", "cut", "together")
+
     # Of errors and limits.
     status: int | None = None
     message: str = ""
@@ -36,10 +33,7 @@ class Fault:
     seconds: int | None = 1
 
     def __post_init__(self) -> None:
-        if self.fault not in KINDS:
-            raise ValueError(f"there is no fault {self.fault!r}: there are {', '.join(KINDS)}")
-        if self.times < 1 or self.skip < 0:
-            raise ValueError("times is 1 or more, skip is 0 or more")
+        super().__post_init__()
         # Those that wait for each other.
         self.barrier = threading.Barrier(self.times) if self.fault == "together" else None
 
@@ -47,12 +41,6 @@ class Fault:
     def is_done_before(self) -> bool:
         """The work is done, whatever the caller gets to hear."""
         return self.fault.endswith("-after") or self.fault in ("slow", "cut", "together")
-
-    def fits(self, call: Call) -> bool:
-        if self.operation not in (None, call.operation):
-            return False
-        text = f"{call.path}?{call.query}{call.raw.decode(errors='replace')}"
-        return self.match is None or self.match in text
 
     def answer(self, limits: Limits) -> Answer | None:
         """What is said in place of the true answer."""
@@ -66,47 +54,6 @@ class Fault:
             status = self.status or 400
             return Answer(status, {"message": self.message, "status": str(status)}, self.headers)
         return None
-
-
-class Faults:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.waiting: list[Fault] = []
-        # How often all were forgotten: requests that hang since before are let go.
-        self.forgotten = 0
-
-    def add(self, wanted: list[dict]) -> None:
-        known = {item.name for item in fields(Fault)}
-        for item in wanted:
-            if unknown := set(item) - known:
-                raise ValueError(f"unknown: {', '.join(sorted(unknown))}; a fault has {', '.join(sorted(known))}")
-        new = [Fault(**item) for item in wanted]
-        with self.lock:
-            self.waiting += new
-
-    def take(self, call: Call) -> Fault | None:
-        """The first fault that fits; it has one time less."""
-        with self.lock:
-            for fault in self.waiting:
-                if not fault.fits(call):
-                    continue
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                if not fault.times:
-                    self.waiting.remove(fault)
-                return fault
-        return None
-
-    def list(self) -> list[dict]:
-        with self.lock:
-            return [asdict(fault) for fault in self.waiting]
-
-    def clear(self) -> None:
-        with self.lock:
-            self.waiting.clear()
-            self.forgotten += 1
 
 
 def server_error(status: int) -> Answer:

@@ -1,44 +1,24 @@
 """What was asked and what was answered."""
 
-import threading
-import time
+from stand_in_base import journal
 
 from .call import Call
 
 
-class Journal:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.requests: list[dict] = []
-
+class Journal(journal.Journal):
     def begin(self, call: Call) -> dict:
-        entry = {
-            "time": time.time(),
-            "method": call.method,
-            "path": call.path,
-            "query": dict(call.query),
-            "operation": None,
-            "login": None,
-            "body": call.said(),
-            # What of the request breaks GitHub's contract.
-            "invalid": [],
-            "fault": None,
-            "status": None,
-            "message": None,
-            "seconds": None,
-        }
-        with self.lock:
-            entry["number"] = len(self.requests) + 1
-            self.requests.append(entry)
-        return entry
-
-    def end(self, entry: dict) -> None:
-        """`status` stays empty where no answer was sent."""
-        with self.lock:
-            entry["seconds"] = round(time.time() - entry["time"], 6)
-
-    def read(self, after: int = 0, operation: str | None = None) -> list[dict]:
-        with self.lock:
-            return [
-                dict(entry) for entry in self.requests[after:] if operation is None or entry["operation"] == operation
-            ]
+        return self.enter(
+            {
+                "method": call.method,
+                "path": call.path,
+                "query": dict(call.query),
+                "operation": None,
+                "login": None,
+                "body": call.said(),
+                # What of the request breaks GitHub's contract.
+                "invalid": [],
+                "fault": None,
+                "status": None,
+                "message": None,
+            }
+        )

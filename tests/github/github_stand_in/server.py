@@ -1,18 +1,15 @@
 """The endpoint of everything: reads requests, spoils some, keeps the journal."""
 
-import select
-import socket
-import struct
-import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from stand_in_base import server
+from stand_in_base.control import PREFIX
+from stand_in_base.faults import Faults
 
 from . import oidc
 from .api import Api
 from .call import Answer, Call
 from .contract import Contract
-from .control import PREFIX, Control
-from .faults import Fault, Faults
+from .control import Control
+from .faults import Fault
 from .journal import Journal
 from .limits import Limits
 from .oidc import Oidc
@@ -23,45 +20,24 @@ from .tokens import Tokens
 PATIENCE = 60
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
+class Server(server.Server):
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, repository: str, token: str):
-        super().__init__((host, port), Handler)
+        super().__init__(host, port, Handler)
         self.repository, self.token, self.contract = repository, token, Contract()
         self.renew()
-        self.stopping = threading.Event()
-        self.resetting: set[int] = set()
 
     def renew(self) -> None:
         """All as at the start."""
         github = GitHub(self.repository)
-        self.journal, self.faults, self.oidc = Journal(), Faults(), Oidc(github)
+        self.journal, self.faults, self.oidc = Journal(), Faults(Fault), Oidc(github)
         self.api = Api(github, Tokens(self.token), Limits(), self.contract)
         self.control = Control(self.api, self.faults, self.journal, self.oidc, self.renew)
 
-    def shutdown_request(self, request: socket.socket) -> None:
-        """A connection to be reset ends without the farewell that `shutdown` sends."""
-        if id(request) in self.resetting:
-            self.resetting.discard(id(request))
-            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_request(request)
-        else:
-            super().shutdown_request(request)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Callers that leave in the middle are what the tests are about."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(server.Handler):
     server: Server
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 16
-
-    def log_message(self, *arguments: object) -> None:
-        """The journal has it."""
 
     def handle_any(self) -> None:
         self.entry = None
@@ -104,8 +80,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.server.api.identify(call, self.entry)
         faults = self.server.faults
-        forgotten = faults.forgotten
-        fault = faults.take(call)
+        lasting = faults.lasting()
+        fault = faults.take(call, call.text())
         if fault:
             self.entry["fault"] = fault.fault
             self.server.stopping.wait(fault.milliseconds / 1000)
@@ -113,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is None or fault.is_done_before:
             answer = self.server.oidc.answer(call) if is_oidc else self.server.api.answer(call, self.entry)
         if fault and fault.fault.startswith(("reset", "timeout")):
-            self.leave(fault, lambda: faults.forgotten == forgotten)
+            self.leave(fault, lasting)
             return
         if fault and fault.barrier:
             fault.barrier.wait(PATIENCE)
@@ -138,18 +114,4 @@ class Handler(BaseHTTPRequestHandler):
         if answer.status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self.close_connection = True
-        self.wfile.flush()
-
-    def leave(self, fault: Fault, still: Callable[[], bool]) -> None:
-        """No answer: hang until the caller gives up or the faults are forgotten, or break the connection."""
-        self.close_connection = True
-        if fault.fault.startswith("reset"):
-            self.server.resetting.add(id(self.connection))
-            return
-        while still() and not self.server.stopping.is_set():
-            if select.select([self.connection], [], [], 0.2)[0] and not self.connection.recv(1 << 16):
-                return
+        self.send_body(body, cut)

@@ -2,9 +2,6 @@
 
 import json
 import pathlib
-import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,6 +10,7 @@ import pytest
 
 from github_stand_in.contract import Contract
 from github_stand_in.state import FIRST_COMMENT
+from stand_in_base.process import Process
 
 HERE = pathlib.Path(__file__).parent.parent
 REPOSITORY = "octo-org/penguins"
@@ -26,19 +24,10 @@ class Reply:
         self.content = json.loads(raw) if raw and is_json else None
 
 
-class StandIn:
+class StandIn(Process):
     def __init__(self, *options: str):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "github_stand_in", "--until-eof", *options],
-            cwd=HERE,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = self.process.stdout.readline()
-        assert line, f"the stand-in did not start: {self.process.wait()}"
-        self.ready = json.loads(line)
-        self.endpoint, self.token = self.ready["endpoint"], self.ready["token"]
+        super().__init__("github_stand_in", HERE, *options)
+        self.token = self.ready["token"]
 
     def send(self, method: str, url: str, body: object = None, headers: dict | None = None) -> Reply:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -81,10 +70,6 @@ class StandIn:
 
     def last(self) -> dict:
         return self.control("journal")["requests"][-1]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(30)
 
 
 @pytest.fixture(scope="session")

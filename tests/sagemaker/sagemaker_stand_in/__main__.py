@@ -2,14 +2,14 @@
 
 import argparse
 import json
-import os
 import pathlib
-import shlex
 import shutil
 import signal
 import sys
 import tempfile
 import threading
+
+from stand_in_base import program
 
 from . import sweep
 from .account import ACCESS_KEY, REGION, SECRET_KEY
@@ -27,18 +27,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 is any free one")
     parser.add_argument("--engine", default="unix:///var/run/docker.sock", help="address of the Docker Engine")
     parser.add_argument("--state", type=pathlib.Path, help="folder of journal and logs; it stays")
-    parser.add_argument("--export", action="store_true", help="print a line for the shell instead of JSON")
-    parser.add_argument(
-        "--until-eof", action="store_true", help="end when standard input ends, as with a killed parent"
-    )
+    program.add_options(parser)
     return parser.parse_args()
-
-
-def until_eof(stop: threading.Event) -> None:
-    # Not by `sys.stdin`: a thread that holds its lock aborts the interpreter's end.
-    while os.read(0, 1 << 16):
-        pass
-    stop.set()
 
 
 def environment(host: str) -> dict[str, str]:
@@ -52,7 +42,7 @@ def announce(server: Server, state: pathlib.Path, export: bool) -> None:
     services = server.services
     variables = environment(services.own_host)
     if export:
-        print("export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items()), flush=True)
+        program.print_exports(variables)
         return
     ready = {
         "endpoint": f"http://{services.own_host}",
@@ -70,7 +60,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if options.until_eof:
-        threading.Thread(target=until_eof, args=(stop,), daemon=True).start()
+        program.at_eof(stop.set)
     try:
         engine = Engine(options.engine)
         engine.version()
@@ -105,9 +95,7 @@ def main() -> int:
 
 def end(server: Server) -> None:
     services = server.services
-    server.stopping.set()
-    server.shutdown()
-    server.server_close()
+    server.stop()
     # Nothing new is to begin while the rest is swept up.
     services.clock.change({"grace": 0, "minimum": {}})
     server.operations.end()

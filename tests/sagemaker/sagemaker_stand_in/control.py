@@ -3,7 +3,9 @@
 import json
 import urllib.parse
 
-from .faults import Faults
+from stand_in_base import control
+from stand_in_base.faults import Faults
+
 from .identity import AUDIENCE, Identity
 from .job import Job
 from .operations import Operations
@@ -11,12 +13,11 @@ from .runner import INTERNAL
 from .services import Services
 from .wire import Answer
 
-PREFIX = "/_stand-in/"
 
-
-class Control:
+class Control(control.Control):
     def __init__(self, services: Services, operations: Operations, faults: Faults, identity: Identity):
-        self.services, self.operations, self.faults, self.identity = services, operations, faults, identity
+        super().__init__(faults)
+        self.services, self.operations, self.identity = services, operations, identity
         services.clock.changed = self.wake_all
 
     def wake_all(self) -> None:
@@ -27,19 +28,9 @@ class Control:
     def answer(self, method: str, target: str, headers, body: bytes) -> Answer:
         url = urllib.parse.urlsplit(target)
         query = {name: items[-1] for name, items in urllib.parse.parse_qs(url.query).items()}
-        name, _, rest = url.path.removeprefix(PREFIX).partition("/")
-        handler = getattr(self, f"{method}_{name.replace('-', '_')}".lower(), None)
-        if handler is None:
-            return as_json(404, {"error": f"there is no {method} {url.path}"})
-        try:
-            content = json.loads(body) if body else {}
-            return as_json(200, handler(content, urllib.parse.unquote(rest), query))
-        except LookupError as error:
-            return as_json(404, {"error": str(error)})
-        except (ValueError, TypeError) as error:
-            return as_json(400, {"error": str(error)})
+        return as_json(*self.handle(method, url.path, body, query))
 
-    def get_journal(self, content: object, rest: str, query: dict) -> dict:
+    def get_journal(self, query: dict, rest: str, content: object) -> dict:
         requests = self.services.journal.read(int(query.get("after", 0)), query.get("operation"))
         return {
             "requests": requests,
@@ -47,43 +38,32 @@ class Control:
             "troubles": list(self.services.journal.troubles),
         }
 
-    def get_faults(self, content: object, rest: str, query: dict) -> dict:
-        return {"faults": self.faults.list()}
-
-    def post_faults(self, content: object, rest: str, query: dict) -> dict:
-        self.faults.add(content if isinstance(content, list) else [content])
-        return {"faults": self.faults.list()}
-
-    def delete_faults(self, content: object, rest: str, query: dict) -> dict:
-        self.faults.clear()
-        return {"faults": []}
-
-    def get_scale(self, content: object, rest: str, query: dict) -> dict:
+    def get_scale(self, query: dict, rest: str, content: object) -> dict:
         return self.services.clock.settings()
 
-    def post_scale(self, content: dict, rest: str, query: dict) -> dict:
+    def post_scale(self, query: dict, rest: str, content: dict) -> dict:
         self.services.clock.change(content)
         self.wake_all()
         return self.services.clock.settings()
 
-    def get_capacity(self, content: object, rest: str, query: dict) -> dict:
+    def get_capacity(self, query: dict, rest: str, content: object) -> dict:
         return dict(self.services.limits.capacity)
 
-    def post_capacity(self, content: dict, rest: str, query: dict) -> dict:
+    def post_capacity(self, query: dict, rest: str, content: dict) -> dict:
         """Instances that there are of each type; null is endless."""
         self.services.limits.change(self.services.limits.capacity, content)
         self.wake_all()
         return dict(self.services.limits.capacity)
 
-    def get_quota(self, content: object, rest: str, query: dict) -> dict:
+    def get_quota(self, query: dict, rest: str, content: object) -> dict:
         return dict(self.services.limits.quota)
 
-    def post_quota(self, content: dict, rest: str, query: dict) -> dict:
+    def post_quota(self, query: dict, rest: str, content: dict) -> dict:
         """Instances of each type that the account may have; null is endless."""
         self.services.limits.change(self.services.limits.quota, content)
         return dict(self.services.limits.quota)
 
-    def post_interrupt(self, content: dict, rest: str, query: dict) -> dict:
+    def post_interrupt(self, query: dict, rest: str, content: dict) -> dict:
         """The instances of a managed spot job are taken away; `grace` are nominal seconds after SIGTERM."""
         job = self.running(rest)
         if not job.spot:
@@ -93,20 +73,20 @@ class Control:
         job.wish("interruption", {"grace": float(content.get("grace", 0))})
         return {"job": job.name}
 
-    def post_break(self, content: dict, rest: str, query: dict) -> dict:
+    def post_break(self, query: dict, rest: str, content: dict) -> dict:
         """The instances of a job break down: InternalServerError, or a retry where the job has a RetryStrategy."""
         job = self.running(rest)
         job.wish("breakdown", str(content.get("reason", INTERNAL)))
         return {"job": job.name}
 
-    def get_credentials(self, content: object, rest: str, query: dict) -> dict:
+    def get_credentials(self, query: dict, rest: str, content: object) -> dict:
         return self.identity.settings()
 
-    def post_credentials(self, content: dict, rest: str, query: dict) -> dict:
+    def post_credentials(self, query: dict, rest: str, content: dict) -> dict:
         self.identity.change(content)
         return self.identity.settings()
 
-    def get_id_token(self, content: object, rest: str, query: dict) -> dict:
+    def get_id_token(self, query: dict, rest: str, content: object) -> dict:
         """As ACTIONS_ID_TOKEN_REQUEST_URL of a workflow's runner."""
         self.services.journal.end(self.services.journal.begin("github", "IdToken", query.get("audience")))
         return {"value": self.identity.id_token(query.get("audience", AUDIENCE))}

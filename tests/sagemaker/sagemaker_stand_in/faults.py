@@ -1,7 +1,10 @@
 """Calls that go wrong on demand."""
 
-import threading
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
+
+from stand_in_base import faults
+from stand_in_base.faults import WITHOUT_ANSWER
 
 from .wire import Call
 
@@ -26,23 +29,16 @@ OWN_ERRORS = {
     ("registry", "denied"): ("DENIED", "Not Authorized", 403),
     ("registry", "expired"): ("DENIED", "Your authorization token has expired. Reauthenticate and try again.", 403),
 }
-# `-after`: the work is done, and the caller does not learn of it.
-WITHOUT_ANSWER = ("timeout-before", "timeout-after", "reset-before", "reset-after")
 SPOILT = ("truncate", "cut")
-KINDS = (*ERRORS, *WITHOUT_ANSWER, *SPOILT, "slow", "error")
 
 
 @dataclass
-class Fault:
-    fault: str
-    operation: str | None = None
+class Fault(faults.Fault):
+    """`match` is a part of the request's path, or, of a small body, of its text."""
+
+    KINDS: ClassVar = (*ERRORS, *WITHOUT_ANSWER, *SPOILT, "slow", "error")
+
     service: str | None = None
-    # A part of the request's path, or, of a small body, of its text.
-    match: str | None = None
-    # So many fitting calls pass before the first that goes wrong.
-    skip: int = 0
-    times: int = 1
-    milliseconds: int = 0
     code: str = "ValidationException"
     message: str = ""
     status: int = 400
@@ -50,60 +46,12 @@ class Fault:
     def __post_init__(self) -> None:
         if self.fault == "timeout":
             self.fault = "timeout-before"
-        if self.fault not in KINDS:
-            raise ValueError(f"there is no fault {self.fault!r}: there are {', '.join(KINDS)}")
-        if self.times < 1 or self.skip < 0:
-            raise ValueError("times is 1 or more, skip is 0 or more")
+        super().__post_init__()
 
     def fits(self, call: Call, text: str) -> bool:
-        return (
-            self.operation in (None, call.operation)
-            and self.service in (None, call.service)
-            and (self.match is None or self.match in text)
-        )
+        return self.service in (None, call.service) and super().fits(call, text)
 
     def error(self, call: Call) -> tuple[str, str, int]:
         if self.fault == "error":
             return self.code, self.message, self.status
         return OWN_ERRORS.get((call.service, self.fault)) or ERRORS[self.fault]
-
-
-class Faults:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.waiting: list[Fault] = []
-        # How often all were forgotten: calls that hang since before are let go.
-        self.forgotten = 0
-
-    def add(self, wanted: list[dict]) -> None:
-        known = {field.name for field in fields(Fault)}
-        for item in wanted:
-            if unknown := set(item) - known:
-                raise ValueError(f"unknown: {', '.join(sorted(unknown))}; a fault has {', '.join(sorted(known))}")
-        new = [Fault(**item) for item in wanted]
-        with self.lock:
-            self.waiting += new
-
-    def take(self, call: Call, text: str) -> Fault | None:
-        """The first fault that fits; it has one time less."""
-        with self.lock:
-            for fault in self.waiting:
-                if not fault.fits(call, text):
-                    continue
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                if not fault.times:
-                    self.waiting.remove(fault)
-                return fault
-        return None
-
-    def list(self) -> list[dict]:
-        with self.lock:
-            return [asdict(fault) for fault in self.waiting]
-
-    def clear(self) -> None:
-        with self.lock:
-            self.waiting.clear()
-            self.forgotten += 1

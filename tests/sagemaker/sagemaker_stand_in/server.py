@@ -2,16 +2,15 @@
 
 import contextlib
 import json
-import select
-import socket
-import struct
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from stand_in_base import server
+from stand_in_base.control import PREFIX
+from stand_in_base.faults import WITHOUT_ANSWER, Faults
 
 from . import proxy, wire
-from .control import PREFIX, Control
+from .control import Control
 from .errors import ApiError
-from .faults import SPOILT, WITHOUT_ANSWER, Fault, Faults
+from .faults import SPOILT, Fault
 from .identity import Identity
 from .operations import Operations
 from .services import Services
@@ -22,38 +21,20 @@ DROPPED = 64 << 20
 TLS_HANDSHAKE = b"\x16"
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
+class Server(server.Server):
     request_queue_size = 512
 
     def __init__(self, port: int, services: Services):
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__("127.0.0.1", port, Handler)
         self.services = services
         self.operations = Operations(services)
-        self.faults = Faults()
+        self.faults = Faults(Fault)
         self.identity = Identity()
         self.control = Control(services, self.operations, self.faults, self.identity)
-        self.stopping = threading.Event()
-        self.resetting: set[int] = set()
-
-    def shutdown_request(self, request: socket.socket) -> None:
-        """A connection to be reset ends without the farewell that `shutdown` sends."""
-        if id(request) in self.resetting:
-            self.resetting.discard(id(request))
-            request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_request(request)
-        else:
-            super().shutdown_request(request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Callers that leave in the middle are what the tests are about."""
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(server.Handler):
     server: Server
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 16
 
     def handle_one_request(self) -> None:
         """Engines try TLS first. They go on without it when what comes back is HTTP."""
@@ -64,9 +45,6 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
                 return
         super().handle_one_request()
-
-    def log_message(self, *arguments: object) -> None:
-        """The journal has it."""
 
     def handle_any(self) -> None:
         self.entry = None
@@ -83,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         entry = self.entry = self.server.services.journal.begin(call.service, call.operation, call.subject)
         try:
             seen = self.path + (body.decode(errors="replace") if body else "")
-            self.forgotten = self.server.faults.forgotten
+            self.lasting = self.server.faults.lasting()
             fault = self.server.faults.take(call, seen)
             if fault:
                 entry["fault"] = fault.fault
@@ -100,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault and fault.milliseconds:
             self.server.stopping.wait(fault.milliseconds / 1000)
         if fault and fault.fault in ("timeout-before", "reset-before"):
-            self.leave(fault)
+            self.leave(fault, self.lasting)
             return
         refusal = self.server.identity.check(call)
         if fault and fault.fault not in (*WITHOUT_ANSWER, *SPOILT, "slow"):
@@ -118,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             answer, headers = self.buffered(body)
         if fault and fault.fault in WITHOUT_ANSWER:
             # What was done is in the journal, though nobody was told.
-            self.leave(fault)
+            self.leave(fault, self.lasting)
             return
         if fault and fault.fault == "truncate":
             answer.body = answer.body[: len(answer.body) // 2]
@@ -182,21 +160,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
-        if cut:
-            self.close_connection = True
-        self.wfile.flush()
-
-    def leave(self, fault: Fault) -> None:
-        """No answer: hang until the caller gives up or the faults are forgotten, or break the connection."""
-        self.close_connection = True
-        if fault.fault.startswith("reset"):
-            self.server.resetting.add(id(self.connection))
-            return
-        while not self.server.stopping.is_set() and self.server.faults.forgotten == self.forgotten:
-            if select.select([self.connection], [], [], 0.2)[0] and not self.connection.recv(1 << 16):
-                return
+        self.send_body(answer.body, cut)
 
     def small_body(self) -> bytes | None:
         stream, _ = proxy.body_of(self.headers, self.rfile)

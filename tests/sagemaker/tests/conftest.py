@@ -5,9 +5,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
 import time
 import urllib.error
@@ -20,6 +17,7 @@ import pytest
 
 from sagemaker_stand_in import model, validation
 from sagemaker_stand_in.engine import Engine
+from stand_in_base.process import Process
 
 HERE = pathlib.Path(__file__).parent.parent
 ENGINE = os.environ.get("MLACTION_TEST_ENGINES", "unix:///var/run/docker.sock").split(",")[0]
@@ -29,21 +27,13 @@ BUCKET = "lake"
 TRAIN = b'#!/bin/sh\neval "$PROGRAM"\n'
 
 
-class StandIn:
+class StandIn(Process):
     """The process, and clients that talk to it as any program would."""
 
+    patience = 60
+
     def __init__(self, *options: str):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sagemaker_stand_in", "--engine", ENGINE, "--until-eof", *options],
-            cwd=HERE,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        line = self.process.stdout.readline()
-        assert line, f"the stand-in did not start: {self.process.wait()}"
-        self.ready = json.loads(line)
-        self.endpoint = self.ready["endpoint"]
+        super().__init__("sagemaker_stand_in", HERE, "--engine", ENGINE, *options)
         self.host = self.endpoint.removeprefix("http://")
         self.session = botocore.session.Session()
         self.engine = Engine(ENGINE)
@@ -88,10 +78,6 @@ class StandIn:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
 
     def push_image(self, name: str = "app:1", files: dict[str, bytes] | None = None) -> str:
         """An image of busybox alone."""
