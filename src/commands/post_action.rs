@@ -66,14 +66,7 @@ fn killed(
     let runtime = runtime()?;
     let stopped = runtime.block_on(stop(&plan, env));
     let error = word(&plan, stopped.as_ref().err());
-    let told = runtime.block_on(async {
-        match desk(&plan, begun, wanted, env).await? {
-            Some(desk) => Ok(desk
-                .broken(&plan.project, plan.destination.name(), &plan.run, &error)
-                .await),
-            None => Ok::<_, Error>(Told::default()),
-        }
-    });
+    let told = runtime.block_on(told(&plan, begun, wanted, env, &Err(error)));
     for line in record::explain_interrupted(&begun.root)? {
         talk.say(&line);
     }
@@ -90,34 +83,30 @@ fn late(
 ) -> Result<()> {
     let plan = record::load_plan(&begun.folder())?;
     let report: Result<Report> = record::read_json(&begun.folder(), record::REPORT);
-    let told = runtime()?.block_on(async {
-        match desk(&plan, begun, wanted, env).await? {
-            Some(desk) => Ok(match report {
-                Ok(report) => desk.report(&report, plan.report.inconclusive).await,
-                Err(_) => {
-                    let error = Error::new(ExitCode::Cancelled, "cancelled before it had a result");
-                    desk.broken(&plan.project, plan.destination.name(), &plan.run, &error)
-                        .await
-                }
-            }),
-            None => Ok::<_, Error>(Told::default()),
-        }
-    });
+    let ended =
+        report.map_err(|_| Error::new(ExitCode::Cancelled, "cancelled before it had a result"));
+    let told = runtime()?.block_on(told(&plan, begun, wanted, env, &ended));
     tell::conclude(&told?, wanted, None, talk)
 }
 
-/// Where the run was told about.
-async fn desk(
+/// Says how a run ended, where it was told about.
+async fn told(
     plan: &Plan,
     begun: &Begun,
     wanted: &cli::Tell,
     env: &BTreeMap<String, String>,
-) -> Result<Option<Desk>> {
-    let Some(entry) = Entry::look(env, None, wanted).await? else {
-        return Ok(None);
+    ended: &Result<Report>,
+) -> Result<Told> {
+    let (project, destination) = (plan.project.as_str(), plan.destination.name());
+    let entry = Entry::look(env, None, wanted).await?;
+    let desk = entry.and_then(|entry| Desk::open(env, entry, wanted, project, destination));
+    let Some(desk) = desk.map(|desk| desk.with_check(begun.check)) else {
+        return Ok(Told::default());
     };
-    let desk = Desk::open(env, entry, wanted, &plan.project, plan.destination.name());
-    Ok(desk.map(|desk| desk.with_check(begun.check)))
+    Ok(match ended {
+        Ok(report) => desk.report(report, plan.report.inconclusive).await,
+        Err(error) => desk.broken(project, destination, &plan.run, error).await,
+    })
 }
 
 /// How a killed run ended; `trouble` is why what it left could not be stopped.
@@ -170,23 +159,28 @@ async fn stop_jobs(
     let mut found = jobs.list(&running, MOST).await?;
     found.retain(|job| job.tag("content") == Some(plan.content_hash.as_str()));
     // What was launched a moment ago is not on the list yet.
-    for job in [Some(&plan.training), plan.validation.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if found.iter().all(|one| one.name != job.name)
-            && let Ok(job) = jobs.find(&Which::Name(job.name.clone())).await
-            && job.is_running()
-        {
-            found.push(job);
+    let mut failed = Ok(());
+    for job in std::iter::once(&plan.training).chain(&plan.validation) {
+        if found.iter().any(|one| one.name == job.name) {
+            continue;
+        }
+        match jobs.find(&Which::Name(job.name.clone())).await {
+            Ok(job) if job.is_running() => found.push(job),
+            Ok(_) => {}
+            // It was never launched.
+            Err(error) if error.exit_code() == ExitCode::Usage => {}
+            Err(error) => failed = Err(error),
         }
     }
+    // What goes wrong with one keeps nobody from the others.
     for job in &found {
-        jobs.stop(&job.name).await?;
-        always(&format!("{} is told to stop", job.name));
+        match jobs.stop(&job.name).await {
+            Ok(()) => always(&format!("{} is told to stop", job.name)),
+            Err(error) => failed = Err(error),
+        }
     }
-    if found.is_empty() {
+    if found.is_empty() && failed.is_ok() {
         always("none of its jobs runs");
     }
-    Ok(())
+    failed
 }

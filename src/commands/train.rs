@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use tokio::runtime::Runtime;
-
 use super::{color, print, runtime, screen, to_json};
 use crate::cli;
 use crate::config;
 use crate::context::Context;
 use crate::data::known::Known;
+use crate::destination::watch::Interrupts;
 use crate::error::{Error, ExitCode, Result};
 use crate::github::entry::{self, Entry};
 use crate::github::log::Level;
@@ -18,7 +17,7 @@ use crate::github::tell::{self, Desk, Teller, Told};
 use crate::plan::{Choices, Plan, text};
 use crate::record;
 use crate::report;
-use crate::run::{self, Reported};
+use crate::run::{self, Reported, thread_unless_interrupted, unless_interrupted};
 use crate::talk::{self, Talk};
 
 pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8> {
@@ -33,12 +32,17 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         allow_fork_code,
         tell,
     } = arguments;
-    let context = Context::read(root);
     let runtime = runtime()?;
+    // First of all: as the first process of a container, mlaction hears no signal by itself.
+    let mut interrupts = runtime.block_on(async { run::interrupts(run::STOPPING) })?;
+    let context = Context::read(root);
     // A plan is made offline, and runs nobody's code.
     let entry = match dry_run {
         true => None,
-        false => runtime.block_on(Entry::of(&context, root, &tell, allow_fork_code))?,
+        false => {
+            let looking = Entry::of(&context, root, &tell, allow_fork_code);
+            runtime.block_on(unless_interrupted(looking, &mut interrupts))?
+        }
     };
     let runner = Runner::of(&context.env);
     let asked = destination.clone();
@@ -49,24 +53,27 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         detach,
         hyperparameters,
     };
-    let decided = decide(
+    let entered = entry.as_ref();
+    let deciding = decide(
         root,
         choices,
-        entry.as_ref(),
+        entered,
         dry_run,
-        &runtime,
         &context,
+        &mut interrupts,
         talk,
     );
+    let decided = runtime.block_on(deciding);
     let mut plan = match (decided, entry.as_ref()) {
         (Ok(decided), _) => decided,
-        (Err(error), None) => return Err(error),
-        (Err(error), Some(entry)) => {
+        (Err(error), Some(entry)) if error.exit_code() != ExitCode::Cancelled => {
             let told = runtime.block_on(early(root, entry, asked, &error, &context, &tell));
             // The error itself goes before what GitHub was not told of it.
             let _ = tell::conclude(&told, &tell, runner.as_ref(), talk);
             return Err(error);
         }
+        // Nobody heard of a run yet.
+        (Err(error), _) => return Err(error),
     };
     if dry_run {
         return print(&if json {
@@ -92,7 +99,8 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         None => None,
     };
     if detach && plan.reuse.is_none() {
-        let job = runtime.block_on(left(&plan, desk, &context, runner.as_ref(), &tell, talk))?;
+        let leaving = left(&plan, desk, &context, &mut interrupts, &tell, talk);
+        let job = runtime.block_on(leaving)?;
         return print(&match json {
             true => {
                 to_json(&serde_json::json!({"schema_version": 1, "run": plan.run, "job": job}))?
@@ -102,11 +110,12 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     }
     let aws = runtime.block_on(run::baseline::access(&plan, &context));
     if let Some(aws) = &aws {
-        runtime.block_on(run::baseline::read(&mut plan, &aws.config))?;
+        let reading = run::baseline::read(&mut plan, &aws.config);
+        runtime.block_on(unless_interrupted(reading, &mut interrupts))?;
     }
     let (ended, told) = runtime.block_on(async {
         let teller = desk.map(|desk| Teller::start(desk, &plan));
-        let ended = run::run(&plan, &context, talk).await;
+        let ended = run::run(&plan, &context, &mut interrupts, talk).await;
         let told = match teller {
             Some(teller) => teller.finish(&ended).await,
             None => Told::default(),
@@ -128,8 +137,10 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         folder.join(record::REPORT_HTML).display()
     ));
     let code = run::exit_code(&plan, report.status);
+    // What a later step is not told changes nothing of the result.
+    let mut handed = Ok(());
     if let Some(runner) = &runner {
-        runner.report(&report, &folder, code == ExitCode::Ok)?;
+        handed = runner.report(&report, &folder, code == ExitCode::Ok);
         if code != ExitCode::Ok {
             let (_, words) = report::text::status(report.status);
             let reason = report.reason.as_deref().unwrap_or(words);
@@ -142,34 +153,42 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
         runtime.block_on(run::baseline::set(&plan, &report, &aws.config, talk))?;
     }
     match code {
-        ExitCode::Ok => told.map(|()| code.code()),
+        ExitCode::Ok => handed.and(told).map(|()| code.code()),
         code => Ok(code.code()),
     }
 }
 
 /// Decides everything.
-fn decide(
+async fn decide(
     root: &Path,
     choices: Choices,
     entry: Option<&Entry>,
     dry_run: bool,
-    runtime: &Runtime,
     context: &Context,
+    interrupts: &mut Interrupts,
     talk: &Talk,
 ) -> Result<Plan> {
-    let source = runtime.block_on(source(root, entry, context, talk))?;
+    let source = unless_interrupted(source(root, entry, context, talk), interrupts).await?;
     let config = config::of_source(root, &source, color())?;
-    let known = Known::load(&context.cache, root, context.now.as_second());
-    let plan = talk.watch(
-        "reading code and data",
-        || report::text::bytes(known.bytes()),
-        || Plan::new(config, choices, context, &record::past(root), &known),
-    )?;
+    let (folder, surroundings, voice) = (root.to_owned(), context.clone(), *talk);
+    // Reading much data takes a while: who cancels does not wait for it.
+    let reading = move || {
+        let now = surroundings.now.as_second();
+        let known = Known::load(&surroundings.cache, &folder, now);
+        let past = record::past(&folder);
+        let plan = voice.watch(
+            "reading code and data",
+            || report::text::bytes(known.bytes()),
+            || Plan::new(config, choices, &surroundings, &past, &known),
+        )?;
+        if !dry_run && let Err(error) = known.save() {
+            voice.detail(&format!("hashes of large files are not kept: {error}"));
+        }
+        Ok(plan)
+    };
+    let plan = thread_unless_interrupted(reading, interrupts).await?;
     if dry_run {
         return Ok(plan);
-    }
-    if let Err(error) = known.save() {
-        talk.detail(&format!("hashes of large files are not kept: {error}"));
     }
     if let Some(state) = record::running(root, &plan.content_hash) {
         return Err(Error::new(
@@ -239,24 +258,25 @@ async fn left(
     plan: &Plan,
     desk: Option<Desk>,
     context: &Context,
-    runner: Option<&Runner>,
+    interrupts: &mut Interrupts,
     tell: &cli::Tell,
     talk: &Talk,
 ) -> Result<String> {
+    let runner = Runner::of(&context.env);
     let teller = desk.map(|desk| Teller::start(desk, plan));
-    let job = run::detached::detach(plan, context, talk).await;
+    let job = run::detached::detach(plan, context, interrupts, talk).await;
     let told = match (teller, &job) {
         (None, _) => Told::default(),
         (Some(teller), Ok(job)) => teller.leave(job).await,
         (Some(teller), Err(error)) => teller.finish(&Err(error.clone())).await,
     };
-    let told = tell::conclude(&told, tell, runner, talk);
+    let told = tell::conclude(&told, tell, runner.as_ref(), talk);
     let job = job?;
     told?;
     talk.say(
         "`mlaction collect` reports it when it has ended, `mlaction watch` shows how it goes on",
     );
-    if let Some(runner) = runner {
+    if let Some(runner) = &runner {
         runner.output("run", &plan.run)?;
         runner.output("job", &job)?;
     }

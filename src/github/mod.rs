@@ -5,6 +5,7 @@ pub mod api;
 pub mod body;
 pub mod chat;
 pub mod check;
+pub mod check_run;
 pub mod comment;
 pub mod entry;
 pub mod event;

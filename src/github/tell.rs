@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::api::{Api, CheckRun, Problem};
+use super::api::Api;
 use super::body::{self, Links};
 use super::check::{self, GatePlace};
+use super::check_run::{Kept, Verdict};
 use super::comment::Sticky;
 use super::entry::Entry;
 use super::log::Level;
@@ -56,24 +56,11 @@ pub struct Told {
 pub struct Desk {
     api: Api,
     comments: Vec<Sticky>,
-    check: Option<Check>,
+    check: Option<Kept>,
     links: Links,
     gates: Vec<GatePlace>,
     troubles: Vec<Error>,
     runner: Option<Runner>,
-}
-
-/// The check of a run, or the commit's status where the token may make no check.
-#[derive(Debug)]
-struct Check {
-    sha: String,
-    made: Option<Made>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Made {
-    Check(u64),
-    Status,
 }
 
 impl Desk {
@@ -128,7 +115,7 @@ impl Desk {
             comments: comments
                 .map(|number| Sticky::new(number, marker.clone()))
                 .collect(),
-            check: check.map(|sha| Check { sha, made: None }),
+            check: check.map(Kept::on),
             links,
             gates: Vec::new(),
             troubles: Vec::new(),
@@ -140,7 +127,7 @@ impl Desk {
     #[must_use]
     pub fn with_check(mut self, made: Option<u64>) -> Self {
         if let (Some(check), Some(id)) = (&mut self.check, made) {
-            check.made = Some(Made::Check(id));
+            check.take_up(id);
         }
         self
     }
@@ -203,22 +190,17 @@ impl Desk {
         let name = check::name(&plan.project, plan.destination.name());
         let url = self.links.run_url.as_deref();
         let begun = Timestamp::now();
-        let body = check::begin(&name, &check.sha, &plan.run, url, begun, plan);
+        let body = check::begin(&name, check.sha(), &plan.run, url, begun, plan);
         let status = check::status_begun(&name, plan, url);
-        match make(&self.api, &check.sha, &body, &status).await {
-            Ok(made) => {
-                check.made = Some(made);
+        match check.begin(&self.api, &body, &status).await {
+            Ok(id) => {
                 self.check = Some(check);
-                self.leave(made);
+                // For whoever has to end it when this process is killed.
+                let left = id.zip(self.runner.as_ref());
+                let left = left.map(|(id, runner)| Begun::leave_check(runner, id));
+                self.troubles.extend(left.and_then(Result::err));
             }
             Err(problem) => self.troubles.push(problem.into()),
-        }
-    }
-
-    /// Leaves word of a check, for whoever has to end it when this process is killed.
-    fn leave(&mut self, made: Made) {
-        if let (Made::Check(id), Some(runner)) = (made, &self.runner) {
-            self.troubles.extend(Begun::leave_check(runner, id).err());
         }
     }
 
@@ -227,7 +209,7 @@ impl Desk {
         let Some(check) = self.check.take() else {
             return;
         };
-        if let Err(problem) = end(&self.api, &check, last).await {
+        if let Err(problem) = check.end(&self.api, &last.verdict).await {
             self.troubles.push(problem.into());
         }
     }
@@ -253,88 +235,11 @@ fn run_url(env: &BTreeMap<String, String>) -> Option<String> {
     ))
 }
 
-/// Makes a check, or sets the commit's status: only an app may make checks.
-async fn make(api: &Api, sha: &str, body: &Value, status: &Value) -> Result<Made, Problem> {
-    match api.check(body).await {
-        Ok(made) => Ok(Made::Check(made.id)),
-        Err(problem) if problem.is_forbidden() => match api.status(sha, status).await {
-            Ok(()) => Ok(Made::Status),
-            // The check is what was wanted.
-            Err(_) => Err(problem),
-        },
-        // It may be there all the same: looked for, before it is made again.
-        Err(problem) if problem.is_unsure() => {
-            let text = |field: &str| body[field].as_str().unwrap_or_default();
-            let (name, run) = (text("name"), text("external_id"));
-            let id = match check_of(api, sha, name, run).await? {
-                Some(found) => found.id,
-                None => api.check(body).await?.id,
-            };
-            Ok(Made::Check(id))
-        }
-        Err(problem) => Err(problem),
-    }
-}
-
-/// The check of a run, if it is there.
-async fn check_of(
-    api: &Api,
-    sha: &str,
-    name: &str,
-    run: &str,
-) -> Result<Option<CheckRun>, Problem> {
-    let mut found = api.checks(sha, name).await?.into_iter();
-    Ok(found.find(|one| one.external_id.as_deref() == Some(run)))
-}
-
-/// The check that another command began, and left when it detached its job.
-async fn begun(api: &Api, check: &Check, last: &Last) -> Option<Made> {
-    let found = check_of(api, &check.sha, &last.name, &last.run).await;
-    // Who may not look may not make one either, and hears of it there.
-    let found = found.ok().flatten()?;
-    (found.status != "completed").then_some(Made::Check(found.id))
-}
-
-async fn end(api: &Api, check: &Check, last: &Last) -> Result<(), Problem> {
-    let (first, more) = match &last.check[..] {
-        [first, more @ ..] => (first, more),
-        [] => return Ok(()),
-    };
-    let begun = match check.made {
-        Some(made) => Some(made),
-        None => begun(api, check, last).await,
-    };
-    let made = match begun {
-        Some(Made::Check(id)) => api.update_check(id, first).await.map(|_| Made::Check(id))?,
-        Some(Made::Status) => {
-            api.status(&check.sha, &last.status).await?;
-            Made::Status
-        }
-        None => {
-            let body = check::create(&last.name, &check.sha, &last.run, first.clone());
-            make(api, &check.sha, &body, &last.status).await?
-        }
-    };
-    if let Made::Check(id) = made {
-        for body in more {
-            api.update_check(id, body).await?;
-        }
-    }
-    Ok(())
-}
-
 /// The last word about a run.
 #[derive(Debug)]
 struct Last {
     comment: String,
-    /// The check's name.
-    name: String,
-    /// The run's id.
-    run: String,
-    /// The check's last request, and those that add annotations.
-    check: Vec<Value>,
-    /// The commit's status in place of the check.
-    status: Value,
+    verdict: Verdict,
 }
 
 impl Last {
@@ -348,25 +253,28 @@ impl Last {
         let name = check::name(&report.project, &report.destination);
         Self {
             comment: body::ended(report, links),
-            run: report.run.clone(),
-            check: check::end(report, gates, inconclusive, url, Timestamp::now()),
-            status: check::status(&name, report, inconclusive, url),
-            name,
+            verdict: Verdict {
+                run: report.run.clone(),
+                check: check::end(report, gates, inconclusive, url, Timestamp::now()),
+                status: Some(check::status(&name, report, inconclusive, url)),
+                name,
+            },
         }
     }
 
     /// A report of a run without rights: its check is another one than ours, and never says that
-    /// all is well.
+    /// all is well, which a status could not leave open.
     fn of_stranger(report: &Report, links: &Links) -> Self {
-        let last = Self::of_report(report, Inconclusive::Pass, links, &[]);
-        let name = check::name_of_stranger(&report.project, &report.destination);
-        let url = links.run_url.as_deref();
+        let Self { verdict, .. } = Self::of_report(report, Inconclusive::Pass, links, &[]);
+        let check = verdict.check.into_iter().map(check::without_success);
         Self {
             comment: body::of_stranger(report, links),
-            check: last.check.into_iter().map(check::without_success).collect(),
-            status: check::status(&name, report, Inconclusive::Fail, url),
-            name,
-            ..last
+            verdict: Verdict {
+                name: check::name_of_stranger(&report.project, &report.destination),
+                check: check.collect(),
+                status: None,
+                ..verdict
+            },
         }
     }
 
@@ -375,10 +283,12 @@ impl Last {
         let name = check::name(project, destination);
         Self {
             comment: body::broken(project, destination, &error.render(), links),
-            run: run.to_owned(),
-            check: vec![check::failed(error, url, Timestamp::now())],
-            status: check::status_failed(&name, error, url),
-            name,
+            verdict: Verdict {
+                run: run.to_owned(),
+                check: vec![check::failed(error, url, Timestamp::now())],
+                status: Some(check::status_failed(&name, error, url)),
+                name,
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use walkdir::WalkDir;
 
 use super::{Code, Source, identity, imports};
 use crate::config::problem::one_of;
@@ -19,6 +20,7 @@ use crate::destination::sagemaker::location::{Location, is_s3};
 use crate::destination::sagemaker::names::Origin;
 use crate::destination::sagemaker::plan::SagemakerPlan;
 use crate::error::{Error, ExitCode, Result};
+use crate::github::runner::is_runner;
 use crate::metrics::baseline::Baseline;
 use crate::report::DataSource;
 
@@ -156,6 +158,43 @@ pub(super) fn place_of(root: &Path, path: &str) -> PathBuf {
         _ => path.canonicalize(),
     };
     found.unwrap_or(path)
+}
+
+/// In a job of GitHub Actions, files and folders that are read must lie in the workspace, also behind
+/// links: beside it lie the tokens of other steps and other people's projects.
+///
+/// # Errors
+/// Something leads out of it.
+pub(super) fn stay_in_workspace<'a>(
+    root: &Path,
+    paths: impl Iterator<Item = &'a str>,
+    context: &Context,
+) -> Result<()> {
+    let workspace = context.env.get("GITHUB_WORKSPACE");
+    let workspace = workspace.filter(|path| is_runner(&context.env) && !path.is_empty());
+    let Some(workspace) = workspace.and_then(|path| Path::new(path).canonicalize().ok()) else {
+        return Ok(());
+    };
+    for path in paths.filter(|path| !is_s3(path)) {
+        let place = root.join(path);
+        let inner = WalkDir::new(&place).follow_links(true).into_iter();
+        // What cannot be read is told of by those who read it.
+        let links = inner.filter_map(std::result::Result::ok);
+        let links = links.filter(walkdir::DirEntry::path_is_symlink);
+        let all = links.map(walkdir::DirEntry::into_path);
+        for place in std::iter::once(place.clone()).chain(all) {
+            let real = place.canonicalize().unwrap_or_else(|_| place.clone());
+            if !real.starts_with(&workspace) {
+                let message = format!("`{}` leads out of the workspace", place.display());
+                return Err(Error::new(ExitCode::Config, message)
+                    .because(format!("it is `{}`", real.display()))
+                    .hint(
+                        "in a workflow, what is trained on lies in the checkout: copy it there",
+                    ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What to say about data that is not there.

@@ -258,6 +258,14 @@ impl Plan {
             sources if sources.is_empty() => vec![rules::folder_of(&training.entry_point)],
             sources => sources,
         };
+        let used = trained_on.iter().chain(&held_out);
+        let paths = used.filter_map(|name| Some(channels.get(name)?.path.as_str()));
+        let paths = paths.chain(sources.iter().map(String::as_str));
+        inputs::stay_in_workspace(
+            &root,
+            paths.chain(training.requirements.as_deref()),
+            context,
+        )?;
         let code = inputs::read_code(&root, sources, known)?;
         let data = inputs::read_data(&root, &channels, trained_on.iter().chain(&held_out), known)?;
 

@@ -7,7 +7,7 @@ use bollard::Docker;
 use futures_util::future::{join3, try_join};
 use serde::Serialize;
 
-use super::pull;
+use super::{pull, unless_interrupted};
 use crate::aws::settings::AwsPlan;
 use crate::config::duration;
 use crate::context::Context;
@@ -135,20 +135,6 @@ pub async fn alone(
     let made = unless_interrupted(making, &mut interrupts).await;
     let (made, _) = without_push_name(made, wanted, &engine).await?;
     Ok(made)
-}
-
-/// Dropping the work ends the build or the push: the engine sees its connection close.
-pub(super) async fn unless_interrupted<T>(
-    work: impl Future<Output = Result<T>>,
-    interrupts: &mut Interrupts,
-) -> Result<T> {
-    tokio::select! {
-        done = work => done,
-        _ = interrupts.wait_for(|count| *count > 0) => Err(Error::new(
-            ExitCode::Cancelled,
-            "cancelled before the first job",
-        )),
-    }
 }
 
 /// A push that was dropped could not take its name back.

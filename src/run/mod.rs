@@ -50,14 +50,20 @@ pub struct Reported {
 /// # Errors
 /// What is no result of a job: a full disk, an environment that cannot be written, a gate on a
 /// metric that does not exist.
-pub async fn run(plan: &Plan, context: &Context, talk: &Talk) -> Result<Reported> {
-    let folder = match reused(plan, context, talk).await? {
+pub async fn run(
+    plan: &Plan,
+    context: &Context,
+    interrupts: &mut Interrupts,
+    talk: &Talk,
+) -> Result<Reported> {
+    let reused = unless_interrupted(reused(plan, context, talk), interrupts);
+    let folder = match reused.await? {
         Some(folder) => folder,
         None => {
-            let plan = &*prices::looked_up(plan, context, talk).await?;
+            let looking = prices::looked_up(plan, context, talk);
+            let plan = &*unless_interrupted(looking, interrupts).await?;
             let record = Record::create(plan)?;
-            let mut interrupts = interrupts(STOPPING)?;
-            execute(plan, &Start::New, record, &mut interrupts, context, talk).await?
+            execute(plan, &Start::New, record, interrupts, context, talk).await?
         }
     };
     report(plan, folder)
@@ -339,6 +345,41 @@ pub(crate) fn interrupts(word: &'static str) -> Result<Interrupts> {
         }
     });
     Ok(receiver)
+}
+
+/// Dropping the work ends what is under way: a build, a push, a request.
+///
+/// # Errors
+/// Those of the work; somebody interrupted it.
+pub(crate) async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T>>,
+    interrupts: &mut Interrupts,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        _ = interrupts.wait_for(|count| *count > 0) => Err(Error::new(
+            ExitCode::Cancelled,
+            "cancelled before the first job",
+        )),
+    }
+}
+
+/// The same for work that keeps a thread busy. That goes on until the process ends.
+///
+/// # Errors
+/// As above.
+pub(crate) async fn thread_unless_interrupted<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+    interrupts: &mut Interrupts,
+) -> Result<T> {
+    let (sender, done) = tokio::sync::oneshot::channel();
+    // NOTE: whoever was interrupted does not listen any more.
+    std::thread::spawn(move || drop(sender.send(work())));
+    let done = async {
+        done.await
+            .doing(|| "the work ended without a result".to_owned())?
+    };
+    unless_interrupted(done, interrupts).await
 }
 
 fn is_hangup_ignored() -> bool {

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::image::{self, Stage};
 use super::job;
 use super::measured::{Failure, Measured};
-use super::upload;
+use super::{unless_interrupted, upload};
 use crate::aws::Access;
 use crate::config::duration;
 use crate::context::Context;
@@ -95,7 +95,7 @@ impl Surroundings {
                         let region = &sagemaker.settings.region;
                         let access = Access::new(region, plan.aws.as_ref(), &context.env).await;
                         let sending = upload::all(plan, sagemaker, &access.config, context, talk);
-                        let sent = image::unless_interrupted(sending, interrupts).await;
+                        let sent = unless_interrupted(sending, interrupts).await;
                         let cloud = Cloud {
                             access,
                             image: stage.made.image,

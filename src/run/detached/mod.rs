@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::job;
 use super::measured::Measured;
 use super::surroundings::{Cloud, Surroundings};
-use super::{STOPPING, interrupts, prices};
+use super::{prices, unless_interrupted};
 use crate::aws::Access;
 use crate::context::Context;
 use crate::destination::place::DestinationPlan;
@@ -58,11 +58,17 @@ pub struct Launched {
 ///
 /// # Errors
 /// The destination keeps no jobs; whatever stops a run before its first job.
-pub async fn detach(plan: &Plan, context: &Context, talk: &Talk) -> Result<String> {
-    let plan = &*prices::looked_up(plan, context, talk).await?;
+pub async fn detach(
+    plan: &Plan,
+    context: &Context,
+    interrupts: &mut Interrupts,
+    talk: &Talk,
+) -> Result<String> {
+    let looking = prices::looked_up(plan, context, talk);
+    let plan = &*unless_interrupted(looking, interrupts).await?;
     let sagemaker = destination(plan)?;
     let mut record = Record::create(plan)?;
-    let launched = launch(plan, sagemaker, &record, context, talk).await;
+    let launched = launch(plan, sagemaker, &record, interrupts, context, talk).await;
     record.enter(match &launched {
         Ok(job) => Phase::Detached { job: job.clone() },
         Err(error) => Phase::Ended {
@@ -88,12 +94,12 @@ async fn launch(
     plan: &Plan,
     sagemaker: &SagemakerPlan,
     record: &Record,
+    interrupts: &mut Interrupts,
     context: &Context,
     talk: &Talk,
 ) -> Result<String> {
-    let mut interrupts = interrupts(STOPPING)?;
     let mut measured = Measured::default();
-    let made = Surroundings::prepare(plan, context, record, &mut measured, &mut interrupts, talk);
+    let made = Surroundings::prepare(plan, context, record, &mut measured, interrupts, talk);
     let Some(surroundings) = made.await? else {
         return Err(not_prepared(&measured));
     };
@@ -115,7 +121,7 @@ async fn launch(
         .await?;
     }
     let mut place = surroundings.open(plan, &plan.training, record, None, talk)?;
-    match job::launch(&mut place, &plan.training, &mut interrupts).await? {
+    match job::launch(&mut place, &plan.training, interrupts).await? {
         true => Ok(place.job().unwrap_or(&plan.training.name).to_owned()),
         false => Err(Error::new(
             ExitCode::Cancelled,
@@ -150,7 +156,7 @@ impl Launched {
         let here = match &sagemaker.here {
             Some(_) => {
                 let having = self.pulled(plan, context, talk);
-                Some(super::image::unless_interrupted(having, interrupts).await?)
+                Some(unless_interrupted(having, interrupts).await?)
             }
             None => None,
         };

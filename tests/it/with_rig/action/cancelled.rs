@@ -24,17 +24,6 @@ fn endless(site: &Site, job: &Runner) -> Child {
     command.spawn().unwrap()
 }
 
-/// Waits until GitHub was asked for something.
-#[track_caller]
-fn until_asked(site: &Site, operation: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !site.github.asked().iter().any(|name| name == operation) {
-        assert!(Instant::now() < deadline, "{operation} is not asked for");
-        // NOTE: GitHub tells nobody; it can be asked only.
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_run_that_is_cancelled_says_so_before_the_runner_kills_it() {
     // Once its plan was told, and as early as can be.
@@ -42,7 +31,7 @@ fn a_run_that_is_cancelled_says_so_before_the_runner_kills_it() {
         let site = Site::with_pull();
         let job = site.job(PULL);
         let child = endless(&site, &job);
-        until_asked(&site, operation);
+        site.github.until_asked(operation);
         let cancelled = Instant::now();
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         held(&child.wait_with_output().unwrap(), 130);
@@ -60,7 +49,7 @@ fn a_github_that_does_not_answer_keeps_no_cancelled_run() {
     site.github.faults(&hangs);
     let job = site.job(PULL);
     let child = endless(&site, &job);
-    until_asked(&site, "issues/list-comments");
+    site.github.until_asked("issues/list-comments");
     let cancelled = Instant::now();
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -71,4 +60,20 @@ fn a_github_that_does_not_answer_keeps_no_cancelled_run() {
         said.contains("GitHub was not told how the run ended"),
         "{said}"
     );
+}
+
+#[test]
+fn a_run_that_is_cancelled_before_its_plan_trains_nothing() {
+    let site = Site::with_pull();
+    let hangs = json!({"fault": "timeout-before", "operation": "repos/get-content"});
+    site.github.faults(&hangs);
+    let job = site.job(PULL);
+    let child = endless(&site, &job);
+    site.github.until_asked("repos/get-content");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    held(&output, 130);
+    assert!(!stderr(&output).contains("train …"), "{}", stderr(&output));
+    assert_eq!(site.writes(), Vec::<String>::new());
+    assert!(!site.project.path().join(".mlaction/runs").exists());
 }

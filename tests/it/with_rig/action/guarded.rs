@@ -105,3 +105,42 @@ fn a_link_leads_to_no_other_config() {
     assert!(step.err.contains("is a link"), "{}", step.err);
     site.project.run(&["check"], 0);
 }
+
+#[test]
+fn what_is_trained_on_lies_in_the_workspace() {
+    let site = Site::with_pull();
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("token"), "secret").unwrap();
+    let path = site.project.path();
+    let link = path.join("data/train/more");
+    std::os::unix::fs::symlink(outside.path(), &link).unwrap();
+    let step = site.run("pull_request?number=1", &["train"], 3);
+    assert!(
+        step.err.contains("leads out of the workspace"),
+        "{}",
+        step.err
+    );
+    std::fs::remove_file(&link).unwrap();
+    let elsewhere = format!("path = \"{}\"", outside.path().display());
+    site.project
+        .replace("mlaction.toml", "path = \"data/train\"", &elsewhere);
+    let step = site.run("pull_request?number=1", &["train"], 3);
+    assert!(
+        step.err.contains("leads out of the workspace"),
+        "{}",
+        step.err
+    );
+}
+
+#[test]
+fn secrets_of_the_build_are_the_base_branchs() {
+    let site = Site::with_pull();
+    let base = site.project.read("mlaction.toml");
+    let file = json!({"ref": "main", "path": "mlaction.toml", "text": base});
+    site.github.set("files", &file);
+    let secret = "[image.secrets]\ntoken = { env = \"GITHUB_TOKEN\" }\n";
+    site.project
+        .write("mlaction.toml", &format!("{base}\n{secret}"));
+    let step = site.run("pull_request?number=1", &["train"], 0);
+    assert!(step.err.contains("`image.secrets`"), "{}", step.err);
+}

@@ -147,3 +147,32 @@ fn what_is_no_report_is_refused_and_nobody_is_told() {
     }
     assert_eq!(site.writes(), Vec::<String>::new());
 }
+
+/// A fork can write whatever it wants into its report.
+#[test]
+fn a_strangers_word_is_no_check_of_ours() {
+    let (site, fork, report) = Site::of_fork();
+    let mut forged: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    forged["status"] = "passed".into();
+    std::fs::write(&report, forged.to_string()).unwrap();
+    let event = format!("workflow_run?number={fork}");
+    site.run(&event, &post(&report), 0);
+    let check = site.check();
+    assert_eq!(check["conclusion"], "neutral");
+    let name = check["name"].as_str().unwrap();
+    assert!(
+        name.starts_with("mlaction, as reported by the fork: "),
+        "{name}"
+    );
+    assert!(site.comment(fork).1.contains("It is its author's word."));
+
+    // A status is green or not, so there is none.
+    site.github.permissions(&json!({"checks": "none"}));
+    let step = site.run(&event, &post(&report), 0);
+    assert!(step.err.contains("checks: write"), "{}", step.err);
+    assert!(site.github.statuses().is_empty());
+
+    forged["run"] = "x; $(id)".into();
+    std::fs::write(&report, forged.to_string()).unwrap();
+    site.run(&event, &post(&report), 40);
+}

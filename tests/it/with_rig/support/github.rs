@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -172,6 +173,17 @@ impl GitHub {
         journal
             .map(|entry| entry["operation"].as_str().unwrap_or("?").to_owned())
             .collect()
+    }
+
+    /// Waits until something was asked for.
+    #[track_caller]
+    pub(crate) fn until_asked(&self, operation: &str) {
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while !self.asked().iter().any(|name| name == operation) {
+            assert!(Instant::now() < deadline, "{operation} is not asked for");
+            // NOTE: GitHub tells nobody; it can be asked only.
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Holds the requests to GitHub's description of its API.
