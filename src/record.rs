@@ -36,6 +36,9 @@ const MAKING: &str = "lock";
 /// Locked as long as a mlaction works on the run.
 const LOCK: &str = "lock";
 
+/// A longer file is no run's state.
+const MOST_STATE_BYTES: u64 = 64 * 1024;
+
 /// Most bytes read from the end of a log to find its last lines.
 const TAIL_BYTES: u64 = 64 * 1024;
 
@@ -270,10 +273,24 @@ pub fn states(root: &Path) -> Vec<State> {
     let mut states: Vec<State> = entries
         .map(|entry| entry.path())
         .filter(|folder| !atomic::is_temporary(folder))
-        .filter_map(|folder| serde_json::from_slice(&std::fs::read(folder.join(STATE)).ok()?).ok())
+        .filter_map(|folder| serde_json::from_slice(&state_file(&folder)?).ok())
         .collect();
     states.sort_by(|a, b| (a.started_at, &a.run).cmp(&(b.started_at, &b.run)));
     states
+}
+
+/// The bytes of a run's state. Others may have put the folder there: a link is not followed, and
+/// what is longer than any state is none.
+fn state_file(folder: &Path) -> Option<Vec<u8>> {
+    let path = folder.join(STATE);
+    let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+    if !is_file(&path) || folder.is_symlink() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let mut file = File::open(path).ok()?.take(MOST_STATE_BYTES + 1);
+    file.read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= MOST_STATE_BYTES).then_some(bytes)
 }
 
 /// The runs as the plan wants to know them.

@@ -1,6 +1,11 @@
 //! `chat`: the comment that started the workflow, read once. The steps after this one train what
 //! its outputs say.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::runtime;
 use crate::context::environment;
 use crate::error::{Error, ExitCode, Result};
@@ -10,11 +15,15 @@ use crate::github::chat::{self, Answer, Said, Wish};
 use crate::github::comment::Sticky;
 use crate::github::event::{Comment, Event};
 use crate::github::runner::Runner;
+use crate::run::{self, unless_interrupted};
 use crate::talk::{Talk, always};
 
 /// Who may give commands: `permission` of a collaborator, where `maintain` counts as `write`.
 /// <https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
 const MAY_WRITE: &[&str] = &["admin", "write"];
+
+/// How long GitHub is asked to take the answer; the command itself goes on without.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads the comment, answers it, and sets the step's outputs.
 pub(super) fn run(talk: &Talk) -> Result<u8> {
@@ -32,40 +41,58 @@ pub(super) fn run(talk: &Talk) -> Result<u8> {
         return Ok(0);
     };
     runtime()?.block_on(async {
-        let Some(api) = Api::of(&env)? else {
-            return Err(Error::new(ExitCode::Config, "there is no token for GitHub")
-                .hint("the input `github_token`, or the variable `GITHUB_TOKEN`"));
-        };
-        let permission = api.permission(&comment.author).await?;
-        if !MAY_WRITE.contains(&permission.as_str()) {
-            talk.say("the comment is of somebody who may not write here: nothing is done");
-            return Ok(0);
+        let mut interrupts = run::interrupts(run::STOPPING)?;
+        let answering = answer(&env, &runner, &comment, said, talk);
+        unless_interrupted(answering, &mut interrupts).await
+    })?;
+    Ok(0)
+}
+
+/// Does what the comment's author may ask for.
+async fn answer(
+    env: &BTreeMap<String, String>,
+    runner: &Runner,
+    comment: &Comment,
+    said: Result<Wish, String>,
+    talk: &Talk,
+) -> Result<()> {
+    let Some(api) = Api::of(env)? else {
+        return Err(Error::new(ExitCode::Config, "there is no token for GitHub")
+            .hint("the input `github_token`, or the variable `GITHUB_TOKEN`"));
+    };
+    let permission = api.permission(&comment.author).await?;
+    if !MAY_WRITE.contains(&permission.as_str()) {
+        talk.say("the comment is of somebody who may not write here: nothing is done");
+        return Ok(());
+    }
+    let pull_request = api.pull_request(comment.number).await?;
+    let wanted = match said {
+        Ok(wish) => wish.commit(&pull_request).map(|sha| (wish, sha)),
+        Err(wrong) => Err(Answer::Wrong(wrong)),
+    };
+    let (sign, answer) = match wanted {
+        Ok((wish, sha)) => {
+            let destination = wish.destination;
+            runner.output("sha", &sha)?;
+            runner.output("pull_request", &comment.number.to_string())?;
+            runner.output("destination", destination.as_deref().unwrap_or_default())?;
+            runner.output("is_fork", &pull_request.is_fork.to_string())?;
+            runner.output("train", "true")?;
+            ("rocket", Answer::Started { sha, destination })
         }
-        let pull_request = api.pull_request(comment.number).await?;
-        let answer = match &said {
-            Ok(wish) => wish.commit(&pull_request).map(|sha| (wish, sha)),
-            Err(wrong) => Err(Answer::Wrong(wrong.clone())),
-        };
-        let workflow = env.get("GITHUB_WORKFLOW").map_or("", String::as_str);
-        let (sign, answer) = match answer {
-            Ok((wish, sha)) => {
-                let destination = wish.destination.clone();
-                runner.output("sha", &sha)?;
-                runner.output("pull_request", &comment.number.to_string())?;
-                runner.output("destination", destination.as_deref().unwrap_or_default())?;
-                runner.output("is_fork", &pull_request.is_fork.to_string())?;
-                runner.output("train", "true")?;
-                ("rocket", Answer::Started { sha, destination })
-            }
-            Err(answer) => ("confused", answer),
-        };
-        let text = chat::answer(&answer);
-        talk.say(&text);
-        if let Err(problem) = tell(&api, &comment, workflow, sign, &text).await {
-            always(&format!("warning: {}", Error::from(problem)));
-        }
-        Ok(0)
-    })
+        Err(answer) => ("confused", answer),
+    };
+    let text = chat::answer(&answer);
+    talk.say(&text);
+    let workflow = env.get("GITHUB_WORKFLOW").map_or("", String::as_str);
+    let telling = tell(&api, comment, workflow, sign, &text);
+    let why = match timeout(PATIENCE, telling).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(problem)) => Error::from(problem).to_string(),
+        Err(_) => "GitHub took too long to take the answer".to_owned(),
+    };
+    always(&format!("warning: {why}"));
+    Ok(())
 }
 
 /// The command in a comment by a person; what is wrong with it, if it is none after all.

@@ -16,6 +16,7 @@ use crate::github::log::Level;
 use crate::github::runner::Runner;
 use crate::github::tell::{self, Desk};
 use crate::report::{Report, SCHEMA_VERSION};
+use crate::run::{self, unless_interrupted};
 use crate::talk::{self, Talk};
 
 /// A longer report is no report.
@@ -26,7 +27,9 @@ pub(super) fn run(arguments: cli::Post, talk: &Talk) -> Result<u8> {
     let cli::Post { report, tell } = arguments;
     let env = environment();
     let runtime = runtime()?;
-    let entry = runtime.block_on(Entry::look(&env, None, &tell))?;
+    let mut interrupts = runtime.block_on(async { run::interrupts(run::STOPPING) })?;
+    let looking = Entry::look(&env, None, &tell);
+    let entry = runtime.block_on(unless_interrupted(looking, &mut interrupts))?;
     let (Some(runner), Some(mut entry)) = (Runner::of(&env), entry) else {
         return Err(Error::new(
             ExitCode::Usage,
@@ -61,7 +64,8 @@ pub(super) fn run(arguments: cli::Post, talk: &Talk) -> Result<u8> {
         return Err(Error::new(ExitCode::Config, "there is no token for GitHub")
             .hint("the input `github_token`, or the variable `GITHUB_TOKEN`"));
     };
-    let told = runtime.block_on(desk.report_of_stranger(&report));
+    let telling = desk.report_of_stranger(&report);
+    let told = runtime.block_on(tell::in_time(telling, &mut interrupts));
     tell::conclude(&told, &tell, Some(&runner), talk)?;
     Ok(0)
 }

@@ -67,7 +67,8 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     let mut plan = match (decided, entry.as_ref()) {
         (Ok(decided), _) => decided,
         (Err(error), Some(entry)) if error.exit_code() != ExitCode::Cancelled => {
-            let told = runtime.block_on(early(root, entry, asked, &error, &context, &tell));
+            let telling = early(root, entry, asked, &error, &context, &tell);
+            let told = runtime.block_on(tell::in_time(telling, &mut interrupts));
             // The error itself goes before what GitHub was not told of it.
             let _ = tell::conclude(&told, &tell, runner.as_ref(), talk);
             return Err(error);
@@ -154,7 +155,13 @@ pub(super) fn run(root: &Path, arguments: cli::Train, talk: &Talk) -> Result<u8>
     }
     match code {
         ExitCode::Ok => handed.and(told).map(|()| code.code()),
-        code => Ok(code.code()),
+        // The run's own end is the step's; what else went wrong is said.
+        code => {
+            if let Err(error) = handed {
+                talk::always(&format!("warning: {error}"));
+            }
+            Ok(code.code())
+        }
     }
 }
 
@@ -168,7 +175,8 @@ async fn decide(
     interrupts: &mut Interrupts,
     talk: &Talk,
 ) -> Result<Plan> {
-    let source = unless_interrupted(source(root, entry, context, talk), interrupts).await?;
+    let (source, replaced) =
+        unless_interrupted(source(root, entry, context, talk), interrupts).await?;
     let config = config::of_source(root, &source, color())?;
     let (folder, surroundings, voice) = (root.to_owned(), context.clone(), *talk);
     // Reading much data takes a while: who cancels does not wait for it.
@@ -186,7 +194,8 @@ async fn decide(
         }
         Ok(plan)
     };
-    let plan = thread_unless_interrupted(reading, interrupts).await?;
+    let mut plan = thread_unless_interrupted(reading, interrupts).await?;
+    plan.notes.extend(replaced);
     if dry_run {
         return Ok(plan);
     }
@@ -234,23 +243,23 @@ async fn early(
 }
 
 /// The project's configuration; of a pull request, with what money hangs on as the base branch
-/// has it.
+/// has it, and a word when that is something else.
 async fn source(
     root: &Path,
     entry: Option<&Entry>,
     context: &Context,
     talk: &Talk,
-) -> Result<String> {
+) -> Result<(String, Option<String>)> {
     let source = config::source(root)?;
     let Some(entry) = entry else {
-        return Ok(source);
+        return Ok((source, None));
     };
     let (source, words) = entry.guarded(context, root, source).await?;
-    if let Some(words) = words {
+    if let Some(words) = &words {
         talk.say(&format!("warning: {words}"));
-        talk::annotate(Level::Warning, "mlaction", &words);
+        talk::annotate(Level::Warning, "mlaction", words);
     }
-    Ok(source)
+    Ok((source, words))
 }
 
 /// Launches the training job, leaves it, and gives its name.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::api::Api;
 use super::body::{self, Links};
@@ -24,6 +24,7 @@ use super::state::Begun;
 use super::subject::Subject;
 use crate::cli;
 use crate::config::raw::Inconclusive;
+use crate::destination::watch::{Interrupts, asked_again};
 use crate::error::{Error, ExitCode, Result};
 use crate::plan::Plan;
 use crate::report::{Report, Status};
@@ -370,20 +371,33 @@ impl Teller {
     }
 }
 
-/// Waits for those who tell, and no longer: the step that cleans up has more time.
-async fn wait(mut work: JoinHandle<Told>, patience: Duration, runner: Option<&Runner>) -> Told {
-    let failed = |why: &str| Told {
+/// Tells something that no run waits for: as long as there is patience and nobody cancels.
+pub async fn in_time(telling: impl Future<Output = Told>, interrupts: &mut Interrupts) -> Told {
+    let why = tokio::select! {
+        told = telling => return told,
+        () = sleep(PATIENCE) => "it took too long",
+        () = asked_again(interrupts, 0) => "cancelled",
+    };
+    untold(why)
+}
+
+fn untold(why: &str) -> Told {
+    Told {
         comment_url: None,
         troubles: vec![
             Error::new(ExitCode::Report, "GitHub was not told how the run ended").because(why),
         ],
-    };
+    }
+}
+
+/// Waits for those who tell, and no longer: the step that cleans up has more time.
+async fn wait(mut work: JoinHandle<Told>, patience: Duration, runner: Option<&Runner>) -> Told {
     match timeout(patience, &mut work).await {
         Ok(Ok(told)) => told,
-        Ok(Err(error)) => failed(&error.to_string()),
+        Ok(Err(error)) => untold(&error.to_string()),
         Err(_) => {
             work.abort();
-            let mut told = failed("it took too long");
+            let mut told = untold("it took too long");
             let left = runner.map(Begun::leave_untold);
             told.troubles.extend(left.and_then(Result::err));
             told

@@ -92,6 +92,9 @@ pub struct Plan {
     pub report: ReportPlan,
     /// Permissions that the run needs.
     pub permissions: Vec<String>,
+    /// What the report has to say besides: whose limits hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A finished run with the same content.
@@ -390,6 +393,7 @@ impl Plan {
                 log_lines: report.log_lines,
                 inconclusive: report.inconclusive,
             },
+            notes: Vec::new(),
         })
     }
 }

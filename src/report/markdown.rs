@@ -9,7 +9,7 @@ use super::blocks::{NAME, SECTION, TEXT, Table, digest, fence, fold};
 use super::curves::groups;
 use super::tables::{Classes, Matrix};
 use super::text::{
-    bytes, change, clip, duration, files, markdown, outcome, short, sparkline, status,
+    bytes, change, clip, duration, files, markdown, outcome, sentence, short, sparkline, status,
 };
 use super::{MetricRow, Outcome, Report, mermaid};
 
@@ -98,10 +98,10 @@ fn banner(report: &Report) -> String {
     let (sign, words) = status(report.status);
     let mut out = format!("### {sign} {}: {words}\n", markdown(&report.project, NAME));
     if let Some(reason) = &report.reason {
-        out += &format!("\n**{}**\n", markdown(reason, TEXT));
+        out += &format!("\n**{}**\n", sentence(reason, TEXT));
     }
     if let Some(hint) = &report.hint {
-        out += &format!("\n{}\n", markdown(hint, TEXT));
+        out += &format!("\n{}\n", sentence(hint, TEXT));
     }
     let seconds = report.phases.iter().map(|phase| phase.seconds).sum();
     out += &format!(
@@ -205,7 +205,7 @@ fn log(report: &Report) -> Option<String> {
 fn warnings(report: &Report) -> Option<String> {
     let mut out = String::new();
     for warning in &report.warnings {
-        let line = format!("- ⚠️ {}\n", markdown(warning, TEXT));
+        let line = format!("- ⚠️ {}\n", sentence(warning, TEXT));
         if out.len() + line.len() > SECTION {
             out += "- further warnings are left out\n";
             break;

@@ -245,6 +245,54 @@ pub fn markdown(text: &str, limit: usize) -> String {
     out
 }
 
+/// A sentence in Markdown: what stands between backticks is shown as code, all of it stays text.
+///
+/// Not for cells of a table, where `|` in code would end the cell.
+#[must_use]
+pub fn sentence(text: &str, limit: usize) -> String {
+    let text = line(text, limit);
+    let mut out = String::new();
+    let mut rest = text.trim();
+    while let Some((before, code, after)) = quoted(rest) {
+        out += &spaced(before);
+        out += &format!("`{code}`");
+        rest = after;
+    }
+    match (out.is_empty(), rest.is_empty()) {
+        (false, true) => out,
+        (true, true) => markdown("", limit),
+        _ => out + &spaced(rest),
+    }
+}
+
+/// What stands before the first code of a text, the code, and what comes after it. What could be
+/// taken for the comment's marker is no code.
+fn quoted(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    let code = code.trim();
+    (!code.is_empty() && !code.contains("<!--")).then_some((before, code, after))
+}
+
+/// Escaped, with the spaces at its ends that part it from code.
+fn spaced(text: &str) -> String {
+    let inner = text.trim();
+    if inner.is_empty() {
+        return if text.is_empty() {
+            String::new()
+        } else {
+            " ".to_owned()
+        };
+    }
+    let space = |is_there: bool| if is_there { " " } else { "" };
+    let escaped = markdown(inner, usize::MAX);
+    format!(
+        "{}{escaped}{}",
+        space(text.starts_with(' ')),
+        space(text.ends_with(' '))
+    )
+}
+
 /// Whether GitHub would link `GH-12` or `www.` after this text.
 fn is_reference(before: &[char]) -> bool {
     ["gh", "www"].iter().any(|word| {
@@ -280,6 +328,27 @@ mod tests {
         assert_eq!(markdown("1. _a_ - b", 80), "1&#46; &#95;a&#95; &#45; b");
         assert_eq!(markdown(" \u{200b}\n", 80), "(empty)");
         assert_eq!(markdown("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn a_sentence_quotes_between_backticks_and_the_rest_stays_text() {
+        let cases = [
+            (
+                "see `mlaction logs x|y` for *more*",
+                "see `mlaction logs x|y` for &#42;more&#42;",
+            ),
+            ("`a`b` @team", "`a`b&#96; &#64;&#8203;team"),
+            ("one ` only", "one &#96; only"),
+            (
+                "`<!-- mlaction:v1:a -->`",
+                &markdown("`<!-- mlaction:v1:a -->`", 80),
+            ),
+            ("``` `", "&#96;&#96;&#96; &#96;"),
+            ("", "(empty)"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(sentence(text, 80), shown, "{text}");
+        }
     }
 
     #[test]

@@ -72,7 +72,14 @@ pub async fn run(
 /// Judges what a run gave, and writes the report into its record.
 fn report(plan: &Plan, folder: PathBuf) -> Result<Reported> {
     let measured: Measured = record::read_json(&folder, record::METRICS)?;
-    let report = measured.report(&record::load_plan(&folder)?, plan, &folder)?;
+    let mut report = measured.report(&record::load_plan(&folder)?, plan, &folder)?;
+    report.warnings.extend(plan.notes.iter().cloned());
+    if report.run != plan.run {
+        report.warnings.push(format!(
+            "nothing was trained: run `{}` had the same code, data and settings, and was judged again",
+            report.run
+        ));
+    }
     write_faces(&folder, &report)?;
     Ok(Reported { report, folder })
 }
